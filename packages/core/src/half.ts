@@ -30,7 +30,10 @@ export function fromF16Bits(half: number): number {
     const magnitude = mantissa * 2 ** -24;
     return sign === 0 ? magnitude : -magnitude;
   }
-  bits[0] = exponent === 31 ? sign | 0x7f800000 | (mantissa << 13) : sign | ((exponent + 112) << 23) | (mantissa << 13);
+  bits[0] =
+    exponent === 31
+      ? sign | 0x7f800000 | (mantissa << 13)
+      : sign | ((exponent + 112) << 23) | (mantissa << 13);
   return floats[0] ?? 0;
 }
 

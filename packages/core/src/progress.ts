@@ -24,7 +24,10 @@ export interface LongCallOptions {
 }
 
 /** Throws {@link AbortedError} once the signal has fired; `kept` says what is safe on disk. */
-export function throwIfAborted(signal: AbortSignal | undefined, kept = "nothing was written"): void {
+export function throwIfAborted(
+  signal: AbortSignal | undefined,
+  kept = "nothing was written",
+): void {
   if (signal?.aborted !== true) return;
   throw new AbortedError({
     code: "ABORTED",

@@ -50,7 +50,11 @@ export function broadcastShapes(a: Shape, b: Shape, operator: string): number[] 
 
 /** Throws {@link ShapeError} unless `shape` has non-negative integer sizes that fit into an index. */
 export function checkShape(shape: Shape, where?: string): void {
-  if (shape.every((size) => Number.isSafeInteger(size) && size >= 0) && Number.isSafeInteger(sizeOf(shape))) return;
+  if (
+    shape.every((size) => Number.isSafeInteger(size) && size >= 0) &&
+    Number.isSafeInteger(sizeOf(shape))
+  )
+    return;
   throw new ShapeError({
     code: "SHAPE_INVALID",
     message: `shape ${formatShape(shape)} has a size that is not a non-negative integer, or too many elements`,

@@ -54,7 +54,19 @@ export interface Backend {
 }
 
 export type UnaryOperator =
-  | "abs" | "exp" | "gelu" | "geluTanh" | "log" | "neg" | "relu" | "rsqrt" | "sigmoid" | "silu" | "sqrt" | "square" | "tanh";
+  | "abs"
+  | "exp"
+  | "gelu"
+  | "geluTanh"
+  | "log"
+  | "neg"
+  | "relu"
+  | "rsqrt"
+  | "sigmoid"
+  | "silu"
+  | "sqrt"
+  | "square"
+  | "tanh";
 
 export type BinaryOperator = "add" | "div" | "max" | "min" | "mul" | "sub";
 
@@ -139,14 +151,29 @@ export interface Kernels {
   // ---- elementwise; `out` may be an input ----
   unary(operator: UnaryOperator, x: Slice, out: Slice): void;
   /** Broadcast by strides in elements (0 repeats) over the output's `shape`. `out` may be an input of the same strides. */
-  binary(operator: BinaryOperator, a: Slice, aStrides: readonly number[], b: Slice, bStrides: readonly number[], out: Slice, shape: readonly number[]): void;
+  binary(
+    operator: BinaryOperator,
+    a: Slice,
+    aStrides: readonly number[],
+    b: Slice,
+    bStrides: readonly number[],
+    out: Slice,
+    shape: readonly number[],
+  ): void;
   /** `out = x * factor + bias`. */
   affine(x: Slice, factor: number, bias: number, out: Slice): void;
   /** `out = silu(gate) * up`, the gated MLP of the Llama family. */
   siluMul(gate: Slice, up: Slice, out: Slice): void;
 
   // ---- reductions over the middle of [outer, axis, inner]; sums are accumulated pairwise or in f64 ----
-  reduce(operator: ReduceOperator, x: Slice, outer: number, axis: number, inner: number, out: Slice): void;
+  reduce(
+    operator: ReduceOperator,
+    x: Slice,
+    outer: number,
+    axis: number,
+    inner: number,
+    out: Slice,
+  ): void;
   /** i32 index of each row's largest element, the first of equals. */
   argmaxRows(x: Slice, rows: number, columns: number, out: Slice): void;
   /** Each row's k largest, in descending order; of equals the lower index first. */
@@ -159,12 +186,28 @@ export interface Kernels {
   /** `out[r] = table[ids[r]]`; the table is f32, f16 or bf16. */
   embedding(table: Slice, ids: Slice, rows: number, columns: number, out: Slice): void;
   /** `scale[r] = sqrt(mean(x[r]^2) + epsilon)`, `out[r] = x[r] / scale[r] * weight`; weight and scale may be null. */
-  rmsNorm(x: Slice, weight: Slice | null, rows: number, columns: number, epsilon: number, out: Slice, scale: Slice | null): void;
+  rmsNorm(
+    x: Slice,
+    weight: Slice | null,
+    rows: number,
+    columns: number,
+    epsilon: number,
+    out: Slice,
+    scale: Slice | null,
+  ): void;
   /**
    * Rotary embedding in place on `x [tokens, heads, dHead]`, pairs (i, i + dHead/2) as Hugging Face's `rotate_half` has them.
    * `cos` and `sin` are `[positions, dHead/2]`; `positions` i32 `[tokens]` picks the row.
    */
-  rope(x: Slice, cos: Slice, sin: Slice, positions: Slice, tokens: number, heads: number, dHead: number): void;
+  rope(
+    x: Slice,
+    cos: Slice,
+    sin: Slice,
+    positions: Slice,
+    tokens: number,
+    heads: number,
+    dHead: number,
+  ): void;
   /** Causal attention with grouped queries, softmax inside; `out [batch, qLength, heads, dHead]`. */
   attention(q: Slice, k: Slice, v: Slice, out: Slice, plan: AttentionPlan): void;
   /** Row softmax with the maximum subtracted. `out` may be `x`. */
@@ -174,20 +217,41 @@ export interface Kernels {
   crossEntropyRows(logits: Slice, targets: Slice, rows: number, columns: number, out: Slice): void;
 
   // ---- sparse autoencoders ----
-  /** Keeps each row's k largest of `pre [rows, width]` (of those with `allowed[i] != 0`, if given), then ReLU. `counts` = k. */
+  /**
+   * Keeps each row's k largest of `pre [rows, width]` (of those with `allowed[i] != 0`, i32 `[width]`, if given), then ReLU.
+   * `counts` = k, or the number of allowed latents where there are fewer. Of equals the lower latent is kept.
+   */
   sparsifyTopK(pre: Slice, k: number, allowed: Slice | null, out: SparseRowsSlices): void;
   /**
    * Keeps entries that fire (`pre > threshold[i]`, strictly) or whose threshold has a gradient (`|pre - threshold[i]| <
    * bandwidth / 2`); `values` = pre where it fires, else 0; `preActivations [rows, capacity]` = pre. A row with more entries
    * than `capacity` keeps the first ones, and its count says how many there were.
    */
-  sparsifyJumpRelu(pre: Slice, threshold: Slice, bandwidth: number, out: SparseRowsSlices, preActivations: Slice): void;
+  sparsifyJumpRelu(
+    pre: Slice,
+    threshold: Slice,
+    bandwidth: number,
+    out: SparseRowsSlices,
+    preActivations: Slice,
+  ): void;
   /** `out[r] = bias + sum_e values[e] * weight[indices[e]]`, weight `[width, columns]`; bias may be null. */
-  sparseDecode(rows: SparseRowsSlices, weight: Slice, bias: Slice | null, columns: number, out: Slice): void;
+  sparseDecode(
+    rows: SparseRowsSlices,
+    weight: Slice,
+    bias: Slice | null,
+    columns: number,
+    out: Slice,
+  ): void;
   /** For each entry: `out[e] = dot(weight[indices[e]], x[row])`, the gradient of {@link Kernels.sparseDecode} to its values. */
   sparseDot(rows: SparseRowsSlices, weight: Slice, x: Slice, columns: number, out: Slice): void;
   /** For each entry: `out[indices[e]] += coefficients[e] * x[row]`, out `[width, columns]`: its gradient to the weight. */
-  sparseOuterAdd(rows: SparseRowsSlices, coefficients: Slice, x: Slice, columns: number, out: Slice): void;
+  sparseOuterAdd(
+    rows: SparseRowsSlices,
+    coefficients: Slice,
+    x: Slice,
+    columns: number,
+    out: Slice,
+  ): void;
   /** For each entry: `out[indices[e]] += coefficients[e]`, out `[width]`. */
   sparseScatterAdd(rows: SparseRowsSlices, coefficients: Slice, out: Slice): void;
   /** For each entry with value > 0: `out[indices[e]] += 1`; out is i32 `[width]`. */
@@ -204,11 +268,26 @@ export interface Kernels {
    * `dThreshold[i] += sum_e -(theta/eps) K((pre - theta)/eps) dValues[e] - (sparsity/eps) K((pre - theta)/eps)`,
    * where `sparsity` is the loss's gradient to each ||f||_0 (lambda over the batch size).
    */
-  jumpReluGradient(rows: SparseRowsSlices, preActivations: Slice, threshold: Slice, bandwidth: number, sparsity: number, dValues: Slice, dPre: Slice, dThreshold: Slice): void;
+  jumpReluGradient(
+    rows: SparseRowsSlices,
+    preActivations: Slice,
+    threshold: Slice,
+    bandwidth: number,
+    sparsity: number,
+    dValues: Slice,
+    dPre: Slice,
+    dThreshold: Slice,
+  ): void;
 
   // ---- optimisation ----
   /** Updates `parameter` and both moments in place. With `beta1` = 0 the first moment is not touched and may be empty. */
-  adam(parameter: Slice, gradient: Slice, firstMoment: Slice, secondMoment: Slice, plan: AdamPlan): void;
+  adam(
+    parameter: Slice,
+    gradient: Slice,
+    firstMoment: Slice,
+    secondMoment: Slice,
+    plan: AdamPlan,
+  ): void;
   /** Divides each row by its L2 norm (rows of norm 0 stay), in place. */
   normalizeRows(x: Slice, rows: number, columns: number): void;
   /** `gradient[r] -= (gradient[r] . u) u` with u = weight[r] / ||weight[r]||, in place. */

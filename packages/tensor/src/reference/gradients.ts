@@ -1,0 +1,37 @@
+import type { Kernels } from "../backend.ts";
+import { entriesOf, insideWindow } from "./sparse.ts";
+import { f32 } from "./storage.ts";
+
+type GradientKernels = Pick<Kernels, "reluGradient" | "jumpReluGradient">;
+
+export const gradientKernels: GradientKernels = {
+  reluGradient(rows, dValues, dPre) {
+    const [values, gradients, target] = [f32(rows.values), f32(dValues), f32(dPre)];
+    for (const { entry } of entriesOf(rows))
+      target[entry] = (values[entry] ?? 0) > 0 ? (gradients[entry] ?? Number.NaN) : 0;
+  },
+
+  jumpReluGradient(
+    rows,
+    preActivations,
+    threshold,
+    bandwidth,
+    sparsity,
+    dValues,
+    dPre,
+    dThreshold,
+  ) {
+    const [pre, thresholds, gradients] = [f32(preActivations), f32(threshold), f32(dValues)];
+    const [target, thresholdTarget] = [f32(dPre), f32(dThreshold)];
+    const sums = Float64Array.from(thresholdTarget);
+    for (const { latent, entry } of entriesOf(rows)) {
+      const value = pre[entry] ?? Number.NaN;
+      const theta = thresholds[latent] ?? Number.NaN;
+      const gradient = gradients[entry] ?? Number.NaN;
+      target[entry] = value > theta ? gradient : 0;
+      if (insideWindow(value, theta, bandwidth))
+        sums[latent] = (sums[latent] ?? 0) - (theta * gradient + sparsity) / bandwidth;
+    }
+    thresholdTarget.set(sums);
+  },
+};

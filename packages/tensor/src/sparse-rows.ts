@@ -1,0 +1,102 @@
+import { formatShape } from "@latentkit/core";
+import type { SparseRowsSlices } from "./backend.ts";
+import { floats, integers, requireShape, requireValue, sameDevice } from "./checks.ts";
+import type { Device } from "./device.ts";
+import { heldTensors, type TensorHolder } from "./scope.ts";
+import type { Tensor } from "./tensor.ts";
+
+/** What a {@link SparseRows} is made of. */
+export interface SparseRowsParts {
+  /** Columns of the matrix that the rows were taken from (d_sae). */
+  readonly width: number;
+  /** i32 [rows]: entries of each row, at most the capacity unless the row overflowed. */
+  readonly counts: Tensor;
+  /** i32 [rows, capacity]: latents, ascending within a row. */
+  readonly indices: Tensor;
+  /** f32 [rows, capacity]: activations, 0 for entries kept for their gradient alone. */
+  readonly values: Tensor;
+}
+
+/**
+ * Rows of a wide matrix of which only a few entries are kept: the activations of an SAE's latents. Owns its three tensors.
+ *
+ * What lies beyond a row's count is undefined. A count above the capacity says that the row had more entries than it could
+ * keep; every operator then uses the `capacity` first.
+ */
+export class SparseRows implements Disposable, TensorHolder {
+  readonly device: Device;
+  readonly rows: number;
+  readonly width: number;
+  /** Entries that each row has room for. */
+  readonly capacity: number;
+  readonly counts: Tensor;
+  readonly indices: Tensor;
+  readonly values: Tensor;
+
+  /** Takes ownership of the tensors. Throws `ShapeError` unless they fit together. */
+  constructor({ width, counts, indices, values }: SparseRowsParts) {
+    integers("SparseRows", counts, "counts");
+    integers("SparseRows", indices, "indices");
+    floats("SparseRows", values, "values");
+    sameDevice("SparseRows", counts, indices);
+    sameDevice("SparseRows", counts, values);
+    const [rows = 0, capacity = 0] = indices.shape;
+    requireShape("SparseRows", "indices", indices.shape, [rows, capacity], "as [rows, capacity]");
+    requireShape(
+      "SparseRows",
+      "values",
+      values.shape,
+      [rows, capacity],
+      `as indices of shape ${formatShape(indices.shape)}`,
+    );
+    requireShape(
+      "SparseRows",
+      "counts",
+      counts.shape,
+      [rows],
+      `for indices of shape ${formatShape(indices.shape)}`,
+    );
+    requireValue(
+      Number.isInteger(width) && width >= 0,
+      "SparseRows",
+      "width",
+      width,
+      "a non-negative integer",
+    );
+    this.device = counts.device;
+    this.rows = rows;
+    this.width = width;
+    this.capacity = capacity;
+    this.counts = counts;
+    this.indices = indices;
+    this.values = values;
+  }
+
+  /** The rows as kernels see them. For operators. @internal */
+  slices(): SparseRowsSlices {
+    const { rows, width, capacity } = this;
+    return {
+      rows,
+      width,
+      capacity,
+      counts: this.counts.slice,
+      indices: this.indices.slice,
+      values: this.values.slice,
+    };
+  }
+
+  /** Names the tensors to `Device.scope`. */
+  [heldTensors](): Iterable<Tensor> {
+    return [this.counts, this.indices, this.values];
+  }
+
+  dispose(): void {
+    this.counts.dispose();
+    this.indices.dispose();
+    this.values.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
