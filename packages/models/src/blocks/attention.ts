@@ -1,0 +1,135 @@
+import {
+  add,
+  attention,
+  type Device,
+  linear,
+  matmul,
+  permute,
+  slice,
+  softmax,
+  type Tensor,
+} from "@latentkit/tensor";
+import type { HookRun } from "../hook-run.ts";
+import type { KvCacheLayer } from "../kv-cache.ts";
+import type { Rotary } from "./rotary.ts";
+
+/** Weights as PyTorch's `Linear` stores them, `[out, in]`. */
+export interface AttentionWeights {
+  readonly query: Tensor;
+  readonly key: Tensor;
+  readonly value: Tensor;
+  readonly output: Tensor;
+}
+
+/** Sizes of the heads. */
+export interface AttentionSizes {
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly dHead: number;
+}
+
+/** What attention needs to know about this call. */
+export interface AttentionCall {
+  readonly hooks: HookRun;
+  readonly rotary: Rotary;
+  /** Context position of the first token of `x`. */
+  readonly startPosition: number;
+  /** i32 `[batch * pos]`: the context position of each token. */
+  readonly positions: Tensor;
+  /** Keys and values of earlier positions, to which the new ones are added; null without a cache. */
+  readonly cache: KvCacheLayer | null;
+}
+
+/**
+ * Causal self-attention with grouped queries and rotary embeddings over `x [batch, pos, d_model]`.
+ *
+ * Sites: `hook_q [batch, pos, head, d_head]`, `hook_k` and `hook_v [batch, pos, kv_head, d_head]`; `hook_rot_q`, `hook_rot_k` after
+ * the rotation; `hook_attn_scores [batch, head, query_pos, key_pos]`, scaled and masked with -Infinity; `hook_pattern`, their
+ * softmax; `hook_z [batch, pos, head, d_head]`. With a cache, keys and values at the sites are those of the new positions only,
+ * scores and patterns reach over all. Scores and patterns exist only if asked for: otherwise one fused kernel does all of it.
+ *
+ * @param at the attention's prefix, for example `"blocks.3.attn."`
+ */
+export function attentionBlock(
+  x: Tensor,
+  weights: AttentionWeights,
+  sizes: AttentionSizes,
+  at: string,
+  call: AttentionCall,
+): Tensor {
+  const { hooks, rotary, startPosition, positions, cache } = call;
+  const { heads, kvHeads, dHead } = sizes;
+  const [batch = 0, length = 0] = x.shape;
+  const kLength = startPosition + length;
+  const project = (weight: Tensor, count: number) =>
+    linear(x, weight).reshape([batch, length, count, dHead]);
+
+  const q = hooks.visit(`${at}hook_q`, project(weights.query, heads));
+  const k = hooks.visit(`${at}hook_k`, project(weights.key, kvHeads));
+  const v = hooks.visit(`${at}hook_v`, project(weights.value, kvHeads));
+  const rotQ = hooks.visit(`${at}hook_rot_q`, rotary.apply(q, positions, kLength));
+  const rotK = hooks.visit(`${at}hook_rot_k`, rotary.apply(k, positions, kLength));
+  const keys = cache === null ? rotK : cache.appendKeys(rotK, startPosition);
+  const values = cache === null ? v : cache.appendValues(v, startPosition);
+
+  const scale = 1 / Math.sqrt(dHead);
+  const fused = !hooks.wants(`${at}hook_attn_scores`, `${at}hook_pattern`);
+  const mixed = fused
+    ? attention(rotQ, keys, values, { kLength, scale })
+    : attentionBySteps(
+        rotQ,
+        firstKeys(keys, kLength),
+        firstKeys(values, kLength),
+        scale,
+        at,
+        hooks,
+      );
+  const z = hooks.visit(`${at}hook_z`, mixed);
+  return linear(z.reshape([batch, length, heads * dHead]), weights.output);
+}
+
+/** The same as the fused kernel, with scores and pattern in the open. */
+function attentionBySteps(
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  scale: number,
+  at: string,
+  hooks: HookRun,
+): Tensor {
+  const [batch = 0, qLength = 0, heads = 0, dHead = 0] = q.shape;
+  const [, kLength = 0, kvHeads = 0] = k.shape;
+  // Query heads of one group lie side by side, so a group's queries are one taller matrix before its key head.
+  const rowsPerGroup = (heads / kvHeads) * qLength;
+  const grouped = permute(q, [0, 2, 1, 3]).reshape([batch, kvHeads, rowsPerGroup, dHead]);
+  const products = matmul(grouped, permute(k, [0, 2, 1, 3]), { transposeB: true, alpha: scale });
+  const masked = add(
+    products.reshape([batch, heads, qLength, kLength]),
+    causalMask(q.device, qLength, kLength),
+  );
+  const scores = hooks.visit(`${at}hook_attn_scores`, masked);
+  const pattern = hooks.visit(`${at}hook_pattern`, softmax(scores));
+  const mixed = matmul(
+    pattern.reshape([batch, kvHeads, rowsPerGroup, kLength]),
+    permute(v, [0, 2, 1, 3]),
+  );
+  return permute(mixed.reshape([batch, heads, qLength, dHead]), [0, 2, 1, 3]);
+}
+
+/** The keys or values in use of those that a cache has room for. */
+function firstKeys(x: Tensor, kLength: number): Tensor {
+  return x.shape[1] === kLength ? x : slice(x, { axis: 1, start: 0, end: kLength });
+}
+
+/** `[qLength, kLength]`: 0 where the key is not after the query, else -Infinity. */
+function causalMask(device: Device, qLength: number, kLength: number): Tensor {
+  const mask = new Float32Array(qLength * kLength);
+  for (let row = 0; row < qLength; row++) {
+    mask.fill(
+      Number.NEGATIVE_INFINITY,
+      row * kLength + (kLength - qLength + row) + 1,
+      (row + 1) * kLength,
+    );
+  }
+  return device.tensor(mask, [qLength, kLength]);
+}

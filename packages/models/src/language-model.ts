@@ -1,0 +1,235 @@
+import { ConfigError, ShapeError } from "@latentkit/core";
+import type { Tokenizer } from "@latentkit/loaders";
+import type { Device, Tensor } from "@latentkit/tensor";
+import type { ModelConfig } from "./config.ts";
+import type { BoundFamily, LogitsWanted } from "./families/family.ts";
+import { families } from "./families/index.ts";
+import { generate, type GeneratedToken, type GenerateOptions } from "./generate.ts";
+import { HookRun, type SiteEdit } from "./hook-run.ts";
+import { KvCache } from "./kv-cache.ts";
+import { type Site, type SiteName, SiteTable } from "./sites.ts";
+import type { Parameters } from "./weights.ts";
+
+/** What makes results comparable: written into every artefact that a model's activations went into. */
+export interface ModelIdentity {
+  readonly name: string;
+  readonly architecture: string;
+  /** SHA-256 over the stored weights, or a description of the seed for random weights. */
+  readonly weightsHash: string;
+}
+
+/** Options of {@link LanguageModel.run}. */
+export interface RunOptions {
+  /** Sites whose values the result holds, as they are after any edits. Unknown names throw before anything runs. */
+  readonly capture?: readonly (SiteName | (string & {}))[] | undefined;
+  /** Changes to the forward pass. */
+  readonly edits?: readonly SiteEdit[] | undefined;
+  /** `"all"` positions (the default), the `"last"` one, or `"none"`: then the pass stops after the last site asked for. */
+  readonly logits?: LogitsWanted | undefined;
+  /** Earlier positions; the run reads them and adds its own. */
+  readonly cache?: KvCache | undefined;
+}
+
+/** What a run leaves on the device. Whoever asked for the run disposes it, or runs it inside `device.scope` and returns it. */
+export interface RunResult extends Disposable {
+  /** `[batch, pos, vocabulary]`; pos is 1 for `"last"`; null for `"none"`. */
+  readonly logits: Tensor | null;
+  /** By site. */
+  readonly captured: ReadonlyMap<string, Tensor>;
+  dispose(): void;
+}
+
+/** What a {@link LanguageModel} is made of. */
+export interface LanguageModelParts {
+  readonly identity: ModelIdentity;
+  readonly config: ModelConfig;
+  readonly device: Device;
+  readonly tokenizer: Tokenizer | null;
+  /** Owned by the model from here on. */
+  readonly parameters: Parameters;
+}
+
+/**
+ * A language model on a device, with raw weights (nothing folded or centred) and TransformerLens's site names.
+ *
+ * Made by `loadModel` or `randomModel`; whoever made it disposes it. The device stays the caller's.
+ */
+export class LanguageModel implements Disposable {
+  readonly name: string;
+  readonly config: ModelConfig;
+  readonly device: Device;
+  readonly tokenizer: Tokenizer | null;
+  readonly #identity: ModelIdentity;
+  readonly #sites: SiteTable;
+  readonly #parameters: Parameters;
+  readonly #forward: BoundFamily;
+
+  constructor(parts: LanguageModelParts) {
+    this.name = parts.identity.name;
+    this.config = parts.config;
+    this.device = parts.device;
+    this.tokenizer = parts.tokenizer;
+    this.#identity = parts.identity;
+    this.#sites = new SiteTable(parts.config);
+    this.#parameters = parts.parameters;
+    this.#forward = families[parts.config.architecture].bind(
+      parts.config,
+      (name) => this.parameter(name),
+      parts.device,
+    );
+  }
+
+  identity(): ModelIdentity {
+    return this.#identity;
+  }
+
+  /** Every place that can be captured and edited, in forward order. */
+  sites(): readonly Site[] {
+    return this.#sites.sites;
+  }
+
+  /** @throws ConfigError `SITE_UNKNOWN`, with the nearest name there is */
+  site(name: SiteName | (string & {})): Site {
+    return this.#sites.site(name);
+  }
+
+  /** A weight by its Hugging Face name. The model's own: do not write into it or dispose it. @throws ConfigError `PARAMETER_UNKNOWN` */
+  parameter(name: string): Tensor {
+    const tensor = this.#parameters.get(name);
+    if (tensor !== undefined) return tensor;
+    throw new ConfigError({
+      code: "PARAMETER_UNKNOWN",
+      message: `the model has no parameter "${name}"`,
+      fix: `use a Hugging Face name, for example ${[...this.#parameters.keys()].slice(0, 3).join(", ")}`,
+      where: name,
+    });
+  }
+
+  /** `[vocabulary, d_model]`, raw: a row's product with `ln_final.hook_normalized * finalNormWeight` is that token's logit. */
+  unembedding(): Tensor {
+    return this.parameter(families[this.config.architecture].unembedding);
+  }
+
+  /** `[d_model]`. */
+  finalNormWeight(): Tensor {
+    return this.parameter(families[this.config.architecture].finalNorm);
+  }
+
+  /** Room for keys and values, for {@link RunOptions.cache}. `capacity` is the context size if left out. The caller disposes it. */
+  createCache(options: { readonly batch?: number; readonly capacity?: number } = {}): KvCache {
+    const { batch = 1, capacity = this.config.contextSize } = options;
+    return new KvCache({ device: this.device, config: this.config, batch, capacity });
+  }
+
+  /**
+   * One forward pass. Returns at once; reading the tensors waits for the device.
+   *
+   * @param tokens one row of token ids per sequence, all of one length. Pad on the right: attention is causal, so padding
+   *   changes nothing before it.
+   * @throws ShapeError `TOKENS_EMPTY`, `TOKENS_RAGGED`, `CONTEXT_OVERFLOW`, `CACHE_FULL`; ConfigError `TOKEN_RANGE`,
+   *   `SITE_UNKNOWN`, `EDIT_RESULT`; MismatchError `EDIT_SHAPE`, `CACHE_BATCH`. Nothing is left on the device then.
+   */
+  run(tokens: readonly ArrayLike<number>[], options: RunOptions = {}): RunResult {
+    const { capture = [], edits = [], logits = "all", cache } = options;
+    const startPosition = cache?.length ?? 0;
+    const length = this.#checkTokens(tokens, startPosition);
+    cache?.reserve(tokens.length, length);
+    const hooks = new HookRun({ sites: this.#sites, capture, edits, tokens, startPosition });
+    const { device } = this;
+    const [result] = device.scope(() => {
+      const out = this.#forward.forward({
+        device,
+        hooks,
+        ids: device.tensor(Int32Array.from(tokens.flatMap((row) => Array.from(row))), [
+          tokens.length,
+          length,
+        ]),
+        positions: device.tensor(
+          Int32Array.from(
+            { length: tokens.length * length },
+            (_, index) => startPosition + (index % length),
+          ),
+          [tokens.length * length],
+        ),
+        startPosition,
+        cache: cache ?? null,
+        logits,
+        mayStop: logits === "none" && cache === undefined,
+      });
+      return [logits === "none" ? null : out, hooks.captured] as const;
+    });
+    cache?.advance(length);
+    return runResult(result, hooks.captured);
+  }
+
+  /**
+   * Continues a prompt token by token with a KV cache. Greedy unless a temperature is given; edits apply to the prompt and to
+   * every new token.
+   *
+   * @throws ConfigError `PROMPT_INVALID`, `SAMPLING_INVALID`, `TOKENIZER_MISSING`; ShapeError `CONTEXT_OVERFLOW`; AbortedError
+   */
+  generate(options: GenerateOptions): AsyncGenerator<GeneratedToken, void, undefined> {
+    return generate(this, options);
+  }
+
+  /** Frees the weights. */
+  dispose(): void {
+    this.#forward[Symbol.dispose]();
+    for (const tensor of this.#parameters.values()) tensor.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  /** Length of the rows, which are all alike and hold known tokens. */
+  #checkTokens(tokens: readonly ArrayLike<number>[], startPosition: number): number {
+    const length = tokens[0]?.length ?? 0;
+    if (length === 0) {
+      throw new ShapeError({
+        code: "TOKENS_EMPTY",
+        message:
+          tokens.length === 0
+            ? "a run was given no sequences"
+            : "a run was given sequences without tokens",
+        fix: "give at least one sequence of at least one token",
+      });
+    }
+    const { vocabulary, contextSize } = this.config;
+    if (startPosition + length > contextSize) {
+      const cached = startPosition > 0 ? ` after ${startPosition} cached ones` : "";
+      throw new ShapeError({
+        code: "CONTEXT_OVERFLOW",
+        message: `${length} tokens${cached} do not fit into the model's context of ${contextSize}`,
+        fix: `give at most ${contextSize} tokens in all, for example by cutting the text into contexts`,
+      });
+    }
+    for (const [row, ids] of tokens.entries()) {
+      if (ids.length !== length) {
+        throw new ShapeError({
+          code: "TOKENS_RAGGED",
+          message: `sequence ${row} has ${ids.length} tokens and sequence 0 has ${length}`,
+          fix: "pad the shorter ones on the right, with any token, and ignore their last positions",
+        });
+      }
+      for (let position = 0; position < length; position++) {
+        const id = ids[position];
+        if (id !== undefined && Number.isInteger(id) && id >= 0 && id < vocabulary) continue;
+        throw new ConfigError({
+          code: "TOKEN_RANGE",
+          message: `token ${id} at position ${position} of sequence ${row} is not in the vocabulary of ${vocabulary}`,
+          fix: `give integers from 0 to ${vocabulary - 1}, from the tokenizer that belongs to the model`,
+        });
+      }
+    }
+    return length;
+  }
+}
+
+function runResult(logits: Tensor | null, captured: ReadonlyMap<string, Tensor>): RunResult {
+  const dispose = () => {
+    logits?.dispose();
+    for (const tensor of captured.values()) tensor.dispose();
+  };
+  return { logits, captured, dispose, [Symbol.dispose]: dispose };
+}

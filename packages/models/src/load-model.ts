@@ -1,0 +1,40 @@
+import type { LongCallOptions } from "@latentkit/core";
+import { type Checkpoint, checkTokenizerFits } from "@latentkit/loaders";
+import type { Device } from "@latentkit/tensor";
+import { parseConfig } from "./config.ts";
+import { families } from "./families/index.ts";
+import { LanguageModel } from "./language-model.ts";
+import { loadWeights } from "./weights.ts";
+
+/** Options of {@link loadModel}. */
+export interface LoadModelOptions extends LongCallOptions {
+  /** Where the weights go; stays the caller's. */
+  readonly device: Device;
+}
+
+/**
+ * Puts a checkpoint's model on a device: f32 weights, read tensor by tensor. The checkpoint may be closed afterwards.
+ *
+ * @throws ConfigError `MODEL_UNSUPPORTED`, `CONFIG_INVALID` (see `parseConfig`); MismatchError `WEIGHTS_MISSING`, `WEIGHTS_SHAPE`,
+ *   `WEIGHTS_UNEXPECTED`, `TOKENIZER_TOO_LARGE`; DeviceError `DEVICE_OUT_OF_MEMORY`; AbortedError. Nothing is left on the device
+ *   then.
+ */
+export async function loadModel(
+  checkpoint: Checkpoint,
+  options: LoadModelOptions,
+): Promise<LanguageModel> {
+  const { device, signal } = options;
+  const config = parseConfig(checkpoint.config, checkpoint.name);
+  const { tokenizer } = checkpoint;
+  if (tokenizer !== null) checkTokenizerFits(tokenizer, config.vocabulary, checkpoint.name);
+  const specs = families[config.architecture].parameters(config);
+  const parameters = await loadWeights(checkpoint.tensors, specs, device, options);
+  try {
+    const weightsHash = await checkpoint.weightsHash(signal);
+    const identity = { name: checkpoint.name, architecture: config.architecture, weightsHash };
+    return new LanguageModel({ identity, config, device, tokenizer, parameters });
+  } catch (error) {
+    for (const tensor of parameters.values()) tensor.dispose();
+    throw error;
+  }
+}

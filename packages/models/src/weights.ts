@@ -1,0 +1,101 @@
+import {
+  formatShape,
+  type LongCallOptions,
+  MismatchError,
+  sameShape,
+  throwIfAborted,
+} from "@latentkit/core";
+import type { TensorStore } from "@latentkit/loaders";
+import type { Device, Tensor } from "@latentkit/tensor";
+import type { ParameterSpec } from "./families/family.ts";
+
+/** Tensors by their Hugging Face names. Each is a handle of its own; tied ones share storage. */
+export type Parameters = ReadonlyMap<string, Tensor>;
+
+/** Tensors that some checkpoints carry and the forward pass computes itself. */
+const derived = /\.rotary_emb\.inv_freq$/;
+
+/**
+ * Copies an architecture's tensors to the device as f32, one at a time, after checking names and shapes of all.
+ *
+ * @throws MismatchError `WEIGHTS_MISSING` naming every tensor that is not there; `WEIGHTS_SHAPE` naming each tensor of another
+ *   shape with both shapes; `WEIGHTS_UNEXPECTED` for tensors that the architecture has no place for, since leaving them out would
+ *   compute something else
+ * @throws AbortedError once the signal fires; what was loaded is freed
+ */
+export async function loadWeights(
+  store: TensorStore,
+  specs: readonly ParameterSpec[],
+  device: Device,
+  options: LongCallOptions = {},
+): Promise<Parameters> {
+  checkWeights(store, specs);
+  const parameters = new Map<string, Tensor>();
+  const stored = specs.filter((spec) => spec.sameAs === undefined);
+  const total = stored.reduce((sum, spec) => sum + store.info(spec.name).byteLength, 0);
+  let done = 0;
+  try {
+    for (const { name, shape } of stored) {
+      throwIfAborted(options.signal, "no weights are kept");
+      // eslint-disable-next-line no-await-in-loop -- one tensor at a time, so that only one is in host memory
+      const values = await store.readFloats(name, { signal: options.signal });
+      parameters.set(name, device.keep(device.tensor(values, shape)));
+      done += store.info(name).byteLength;
+      options.onProgress?.({ stage: "load weights", done, total, unit: "bytes" });
+    }
+    shareTied(parameters, specs, device);
+    return parameters;
+  } catch (error) {
+    for (const tensor of parameters.values()) tensor.dispose();
+    throw error;
+  }
+}
+
+/** Gives tied parameters a handle on the storage of the one that they are tied to. */
+export function shareTied(
+  parameters: Map<string, Tensor>,
+  specs: readonly ParameterSpec[],
+  device: Device,
+): void {
+  for (const { name, shape, sameAs } of specs) {
+    const source = sameAs === undefined ? undefined : parameters.get(sameAs);
+    if (source !== undefined) parameters.set(name, device.keep(source.reshape(shape)));
+  }
+}
+
+function checkWeights(store: TensorStore, specs: readonly ParameterSpec[]): void {
+  const stored = specs.filter((spec) => spec.sameAs === undefined);
+  const missing = stored.filter((spec) => !store.has(spec.name)).map((spec) => spec.name);
+  if (missing.length > 0) {
+    throw new MismatchError({
+      code: "WEIGHTS_MISSING",
+      message: `${missing.length} of ${stored.length} tensors are missing: ${missing.join(", ")}`,
+      fix: "give all files of the checkpoint, and the config.json that belongs to them",
+      where: store.name,
+    });
+  }
+  const wrong = stored.flatMap(({ name, shape }) => {
+    const given = store.info(name).shape;
+    return sameShape(given, shape)
+      ? []
+      : [`${name} is ${formatShape(given)} and should be ${formatShape(shape)}`];
+  });
+  if (wrong.length > 0) {
+    throw new MismatchError({
+      code: "WEIGHTS_SHAPE",
+      message: `tensors do not fit the configuration: ${wrong.join("; ")}`,
+      fix: "use the config.json that came with these weights",
+      where: store.name,
+    });
+  }
+  const known = new Set(specs.map((spec) => spec.name));
+  const unexpected = store.names().filter((name) => !known.has(name) && !derived.test(name));
+  if (unexpected.length > 0) {
+    throw new MismatchError({
+      code: "WEIGHTS_UNEXPECTED",
+      message: `the checkpoint has tensors that this architecture does not use: ${unexpected.join(", ")}`,
+      fix: "use a plain Llama-family checkpoint: adapters, biases and query/key norms are other architectures",
+      where: store.name,
+    });
+  }
+}
