@@ -1,0 +1,65 @@
+import { DeviceError } from "@latentkit/core";
+import type { ActivationModel } from "../activation-model.ts";
+import { contextGrid } from "../mask.ts";
+import { rowNorms } from "../norms.ts";
+import type { Context } from "../packing.ts";
+
+/** Activations of a batch of contexts, padding included: rows `[contexts, width]`. */
+export interface ContextActivations {
+  /** `[contexts * width, dIn]`. */
+  readonly activations: Float32Array;
+  readonly norms: Float64Array;
+  readonly positions: Int32Array;
+  readonly lengths: Int32Array;
+  /** Tokens of the longest context: no row is computed after it. */
+  readonly width: number;
+}
+
+/**
+ * Runs one batch and reads the site.
+ *
+ * @throws DeviceError `ACTIVATION_NOT_FINITE` naming document and position, since such a row would poison an SAE unseen
+ */
+export async function runContexts(
+  model: ActivationModel,
+  site: string,
+  dIn: number,
+  contexts: readonly Context[],
+): Promise<ContextActivations> {
+  const lengths = contexts.map((context) => context.length);
+  const width = Math.max(...lengths);
+  const tokens = contexts.map((context) => Array.from(context.tokens.subarray(0, width)));
+  const run = model.run(tokens, { capture: [site], logits: site === "logits" ? "all" : "none" });
+  let activations: Float32Array;
+  try {
+    const captured = run.captured.get(site);
+    if (captured === undefined) throw captureError(site, "nothing");
+    activations = await captured.floats();
+  } finally {
+    run.dispose();
+  }
+  const grid = contextGrid(lengths, width);
+  if (activations.length !== grid.positions.length * dIn)
+    throw captureError(site, `${activations.length} numbers`);
+  const norms = rowNorms(activations, dIn);
+  for (let row = 0; row < norms.length; row++) {
+    const position = grid.positions[row] ?? 0;
+    if (position >= (grid.lengths[row] ?? 0) || Number.isFinite(norms[row])) continue;
+    throw new DeviceError({
+      code: "ACTIVATION_NOT_FINITE",
+      message: `the activation at position ${position} of a context of document "${contexts[Math.floor(row / width)]?.documentId}" is not finite`,
+      fix: "check the weights, and whether the reference backend gives the same",
+      where: site,
+    });
+  }
+  return { activations, norms, ...grid, width };
+}
+
+function captureError(site: string, given: string): DeviceError {
+  return new DeviceError({
+    code: "ACTIVATION_CAPTURE",
+    message: `the model's run gave ${given} for the site, not one vector for each token`,
+    fix: "this is a fault in the model's implementation of the site; report it",
+    where: site,
+  });
+}
