@@ -1,0 +1,155 @@
+import { existsSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { openActivations } from "@latentkit/activations/node";
+import { FormatError, IoError } from "@latentkit/core";
+import { openSafetensors } from "@latentkit/loaders";
+import type { TensorStore } from "@latentkit/loaders";
+import { openCheckpoint, openFile, readJson } from "@latentkit/loaders/node";
+import { blockSites, parseConfig } from "@latentkit/models";
+import { z } from "zod";
+
+/** What a path turned out to be. */
+export interface Inspection {
+  readonly kind: "model" | "sae" | "activations" | "safetensors" | "atlas";
+  readonly facts: Readonly<Record<string, string | number | boolean | null>>;
+  readonly tables: readonly { readonly title: string; readonly lines: readonly string[] }[];
+}
+
+/** Recognises a file or folder by what it holds. Throws `IoError` `PATH_MISSING` or `FormatError` `PATH_UNKNOWN`. */
+export async function inspectPath(path: string): Promise<Inspection> {
+  if (!existsSync(path)) {
+    throw new IoError({ code: "PATH_MISSING", message: `there is nothing at "${path}"`, fix: "check the path", where: path });
+  }
+  const has = (name: string) => existsSync(join(path, name));
+  if (statSync(path).isDirectory()) {
+    if (has("cfg.json")) return inspectSae(path);
+    if (has("manifest.json")) return inspectActivations(path);
+    if (has("result.json")) return inspectAtlas(path);
+    if (has("config.json")) return inspectModel(path);
+  } else if (path.endsWith(".gguf")) {
+    return inspectModel(path);
+  } else if (path.endsWith(".safetensors")) {
+    return inspectSafetensors(path);
+  }
+  throw new FormatError({
+    code: "PATH_UNKNOWN",
+    message: "this is neither a model, an SAE, activation shards, an atlas nor a safetensors file",
+    fix: "give a folder with config.json, cfg.json, manifest.json or result.json, a .gguf or a .safetensors file",
+    where: path,
+  });
+}
+
+async function inspectModel(path: string): Promise<Inspection> {
+  const checkpoint = await openCheckpoint(path);
+  try {
+    const config = parseConfig(checkpoint.config, checkpoint.name);
+    const { tensors, tokenizer } = checkpoint;
+    return {
+      kind: "model",
+      facts: {
+        name: checkpoint.name,
+        format: checkpoint.format,
+        ...config,
+        endTokens: config.endTokens.join(", "),
+        parameters: parametersIn(tensors),
+        "stored bytes": tensors.names().reduce((sum, name) => sum + tensors.info(name).byteLength, 0),
+        tokenizer: tokenizer === null ? "none" : `${tokenizer.vocabularySize} tokens`,
+        "chat template": tokenizer !== null && tokenizer.chatTemplate !== null,
+        "weights hash": await checkpoint.weightsHash(),
+      },
+      tables: [
+        { title: "tensors by format", lines: countFormats(tensors) },
+        {
+          title: `sites (L is 0 to ${config.layers - 1})`,
+          lines: ["hook_embed", ...blockSites.map((site) => `blocks.L.${site}`), "ln_final.hook_scale", "ln_final.hook_normalized", "logits"],
+        },
+      ],
+    };
+  } finally {
+    await checkpoint.close();
+  }
+}
+
+async function inspectSafetensors(path: string): Promise<Inspection> {
+  const store = await openSafetensors(await openFile(path));
+  try {
+    return {
+      kind: "safetensors",
+      facts: { tensors: store.names().length, parameters: parametersIn(store), ...store.metadata },
+      tables: [{ title: "tensors", lines: tensorLines(store) }],
+    };
+  } finally {
+    await store.close();
+  }
+}
+
+async function inspectSae(path: string): Promise<Inspection> {
+  const config = await readJson(join(path, "cfg.json"), z.record(z.string(), z.unknown()));
+  const store = await openSafetensors(await openFile(join(path, "sae_weights.safetensors")));
+  try {
+    return { kind: "sae", facts: scalarsOf(config), tables: [{ title: "tensors", lines: tensorLines(store) }] };
+  } finally {
+    await store.close();
+  }
+}
+
+async function inspectActivations(path: string): Promise<Inspection> {
+  const { manifest } = await openActivations(path);
+  const { counts } = manifest;
+  return {
+    kind: "activations",
+    facts: {
+      model: manifest.model.name,
+      site: manifest.site,
+      "d_in": manifest.dIn,
+      dtype: manifest.dtype,
+      contexts: counts.contexts,
+      tokens: counts.tokens,
+      "kept by the mask": counts.kept,
+      "masked: first position": counts.masked.firstPosition,
+      "masked: norm": counts.masked.normOutlier,
+      prependBos: manifest.packing.prependBos,
+      "context size": manifest.packing.contextSize,
+      documents: manifest.documents.count,
+    },
+    tables: [{ title: "shards", lines: manifest.shards.map((shard) => `${shard.file}  ${shard.split}  ${shard.tokens} tokens`) }],
+  };
+}
+
+async function inspectAtlas(path: string): Promise<Inspection> {
+  const result = await readJson(join(path, "result.json"), z.record(z.string(), z.unknown()));
+  return { kind: "atlas", facts: scalarsOf(result), tables: [{ title: "open", lines: [join(path, "report.html")] }] };
+}
+
+function parametersIn(store: TensorStore): number {
+  return store.names().reduce((sum, name) => sum + store.info(name).shape.reduce((size, axis) => size * axis, 1), 0);
+}
+
+function tensorLines(store: TensorStore): string[] {
+  return store.names().map((name) => {
+    const { shape, format } = store.info(name);
+    return `${name}  ${format}  [${shape.join(", ")}]`;
+  });
+}
+
+function countFormats(store: TensorStore): string[] {
+  const counts = new Map<string, number>();
+  for (const name of store.names()) {
+    const { format } = store.info(name);
+    counts.set(format, (counts.get(format) ?? 0) + 1);
+  }
+  return [...counts].map(([format, tensors]) => `${format}: ${tensors}`);
+}
+
+/** The entries of an object that fit on a line, nested ones with dotted names. */
+function scalarsOf(value: Readonly<Record<string, unknown>>, prefix = ""): Record<string, string | number | boolean | null> {
+  const facts: Record<string, string | number | boolean | null> = {};
+  for (const [key, entry] of Object.entries(value)) {
+    if (typeof entry === "string" || typeof entry === "number" || typeof entry === "boolean" || entry === null) facts[prefix + key] = entry;
+    else if (typeof entry === "object" && entry !== null && !Array.isArray(entry) && prefix === "") {
+      // A nested object is a plain record here: it came out of JSON.
+      Object.assign(facts, scalarsOf(entry as Record<string, unknown>, `${key}.`));
+    }
+  }
+  return facts;
+}

@@ -1,0 +1,26 @@
+import { Command } from "commander";
+import manifest from "../package.json" with { type: "json" };
+import { addAtlas } from "./commands/atlas.ts";
+import { addCapture } from "./commands/capture.ts";
+import { addDoctor } from "./commands/doctor.ts";
+import { addGenerate } from "./commands/generate.ts";
+import { addHarvest } from "./commands/harvest.ts";
+import { addInspect } from "./commands/inspect.ts";
+import { addSae } from "./commands/sae.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** The command tree. Commands parse flags, call packages and draw; the packages do the work. */
+export function createProgram(terminal: Terminal): Command {
+  const program = new Command("latentkit")
+    .description("Mechanistic interpretability from the command line: models, activations, SAEs and their latents.")
+    .version(manifest.version)
+    .showHelpAfterError("(see --help)")
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => void terminal.stdout.write(text),
+      writeErr: (text) => void terminal.stderr.write(text),
+    })
+    .addHelpText("after", "\nMODEL is a folder (config.json, *.safetensors, tokenizer.json), a .gguf file, or `random`.");
+  for (const add of [addAtlas, addCapture, addDoctor, addGenerate, addHarvest, addInspect, addSae]) add(program, terminal);
+  return program;
+}

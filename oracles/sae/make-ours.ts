@@ -1,0 +1,24 @@
+/**
+ * Writes the checkpoints that SAELens is shown, and that a test compares today's bytes with:
+ *
+ *     npx tsx --conditions=@latentkit/source oracles/sae/make-ours.ts
+ *
+ * Then `python oracles/sae/check_saelens_reads.py`.
+ */
+import { createReferenceBackend, Device } from "@latentkit/tensor";
+import { fileURLToPath } from "node:url";
+import { saveSae } from "../../packages/sae/src/node/save-sae.ts";
+import { exampleSae } from "../../packages/sae/src/testing/example-sae.ts";
+
+using device = new Device(createReferenceBackend());
+for (const architecture of ["jumprelu", "topk"] as const) {
+  using sae = exampleSae(device, architecture);
+  const densities = Float32Array.from({ length: sae.config.dSae }, (_, latent) => latent / 64);
+  await saveSae(
+    sae,
+    fileURLToPath(
+      new URL(`../../packages/sae/src/__fixtures__/ours/${architecture}`, import.meta.url),
+    ),
+    { densities },
+  );
+}

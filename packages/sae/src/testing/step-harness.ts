@@ -1,0 +1,68 @@
+import type { Device, Tensor } from "@latentkit/tensor";
+import { architectureOf } from "../architecture.ts";
+import type { TrainConfig } from "../train/config.ts";
+import { addInputBiasGradient, gradientsLike, type StepResult } from "../train/step.ts";
+import type { SaeTensors } from "../weights.ts";
+import type { ReferenceParameters } from "./reference-step.ts";
+
+/** What {@link gradientsOf} computes the gradients of. */
+export interface HarnessStep {
+  readonly device: Device;
+  readonly config: TrainConfig;
+  readonly parameters: ReferenceParameters;
+  readonly x: Float64Array;
+  readonly variance?: number;
+  readonly sparsity?: number;
+  readonly dead?: Uint8Array | null;
+  readonly dense?: boolean;
+  readonly blockRows?: number;
+}
+
+/** Gradients of one batch as the trainer computes them, on the host. */
+export interface HarnessGradients extends StepResult {
+  readonly gradients: { readonly [Name in keyof SaeTensors]: Float32Array };
+}
+
+/** Runs an architecture's gradient step on small arrays. Leaves nothing on the device. */
+export async function gradientsOf(step: HarnessStep): Promise<HarnessGradients> {
+  const { device, config } = step;
+  const { dSae } = config;
+  const dIn = step.parameters.decoderBias.length;
+  const upload = (values: Float64Array, shape: readonly number[]): Tensor =>
+    device.tensor(Float32Array.from(values), shape);
+  const parameters: SaeTensors = {
+    encoderRows: upload(step.parameters.encoderRows, [dSae, dIn]),
+    decoder: upload(step.parameters.decoder, [dSae, dIn]),
+    encoderBias: upload(step.parameters.encoderBias, [dSae]),
+    decoderBias: upload(step.parameters.decoderBias, [dIn]),
+    threshold:
+      step.parameters.threshold === null ? null : upload(step.parameters.threshold, [dSae]),
+  };
+  const gradients = gradientsLike(device, parameters);
+  using x = upload(step.x, [step.x.length / dIn, dIn]);
+  const result = await architectureOf(config.architecture).gradients({
+    device,
+    config,
+    parameters,
+    gradients,
+    x,
+    variance: step.variance ?? 1,
+    sparsity: step.sparsity ?? 0,
+    dead: step.dead ?? null,
+    blockRows: step.blockRows ?? 3,
+    dense: step.dense ?? false,
+  });
+  addInputBiasGradient(device, gradients, parameters);
+  const read = (tensor: Tensor | null): Promise<Float32Array> =>
+    tensor?.floats() ?? Promise.resolve(new Float32Array(0));
+  const values = {
+    encoderRows: await read(gradients.encoderRows),
+    decoder: await read(gradients.decoder),
+    encoderBias: await read(gradients.encoderBias),
+    decoderBias: await read(gradients.decoderBias),
+    threshold: await read(gradients.threshold),
+  };
+  for (const tensor of [...Object.values(parameters), ...Object.values(gradients)])
+    tensor?.dispose();
+  return { ...result, gradients: values };
+}

@@ -1,0 +1,172 @@
+import { ConfigError } from "@latentkit/core";
+import {
+  type JumpReluTrainConfig,
+  parseTrainConfig,
+  type TopKTrainConfig,
+  type TrainConfig,
+  type TrainConfigInput,
+} from "./config.ts";
+
+/** What a recipe needs to know. */
+export interface RecipeOptions {
+  readonly dSae: number;
+  /** Activations presented in all; each recipe has a default. The steps are this over the batch size. */
+  readonly tokens?: number;
+  readonly batchSize?: number;
+  readonly seed?: number;
+  /** Points of the history, that is held-out evaluations. Default 25, so that the last fifth has five. */
+  readonly points?: number;
+}
+
+/** Options of {@link topK}. */
+export interface TopKRecipeOptions extends RecipeOptions {
+  /** Latents active for each token. */
+  readonly k: number;
+}
+
+/** Options of the JumpReLU recipes. */
+export interface JumpReluRecipeOptions extends RecipeOptions {
+  /** lambda; each recipe has a default. */
+  readonly sparsity?: number;
+}
+
+/** Names that {@link recipe} knows. */
+export const recipeNames: readonly RecipeName[] = ["gemma-scope", "short-run", "topk"];
+export type RecipeName = "gemma-scope" | "short-run" | "topk";
+
+/**
+ * `"gemma-scope"`: JumpReLU as published (2407.14435; 2408.05147, section 3.2): batch 4,096, Adam (0, 0.999), learning rate 7e-5
+ * after 1,000 steps of cosine warm-up and no decay, lambda 6e-4 after 10,000 steps of linear warm-up, eps = theta0 = 0.001, log
+ * theta, 4 billion tokens. It needs them: over thousands of steps log theta cannot move, and everything stays dense.
+ */
+export function paperJumpRelu(options: JumpReluRecipeOptions): JumpReluTrainConfig {
+  const run = runOf(options, 4_000_000_000, 4096);
+  return jumpRelu({
+    ...run,
+    recipe: "gemma-scope",
+    architecture: "jumprelu",
+    learningRate: 7e-5,
+    learningRateWarmup: 1000,
+    adam: { beta1: 0, beta2: 0.999, epsilon: 1e-8 },
+    decoderBias: "zero",
+    deadAfterTokens: 10_000_000,
+    sparsity: options.sparsity ?? 6e-4,
+    sparsityWarmup: 10_000,
+    bandwidth: 0.001,
+    initialThreshold: 0.001,
+    thresholdForm: "log",
+  });
+}
+
+/**
+ * `"short-run"`: JumpReLU for millions of tokens instead of billions: batch 1,024, raw theta, learning rate 1e-3, eps = theta0 =
+ * 0.02, lambda 1e-3, 2 million tokens. The warm-ups take a twentieth (learning rate) and a tenth (lambda) of the run, and the
+ * learning rate falls to 0 over the last fifth. What it gives is an SAE of that many tokens: look at the held-out figures and
+ * `stabilityOf` before reading anything into single latents.
+ */
+export function shortRunJumpRelu(options: JumpReluRecipeOptions): JumpReluTrainConfig {
+  const run = runOf(options, 2_000_000, 1024);
+  return jumpRelu({
+    ...run,
+    recipe: "short-run",
+    architecture: "jumprelu",
+    learningRate: 1e-3,
+    learningRateWarmup: Math.min(1000, Math.ceil(run.steps / 20)),
+    learningRateDecay: 0.2,
+    adam: { beta1: 0, beta2: 0.999, epsilon: 1e-8 },
+    decoderBias: "zero",
+    deadAfterTokens: deadAfter(run),
+    sparsity: options.sparsity ?? 1e-3,
+    sparsityWarmup: Math.min(10_000, Math.ceil(run.steps / 10)),
+    bandwidth: 0.02,
+    initialThreshold: 0.02,
+    thresholdForm: "raw",
+  });
+}
+
+/**
+ * `"topk"`: TopK with AuxK (2406.04093): alpha 1/32, k_aux = d_in / 2, batch 1,024, Adam (0.9, 0.999, 6.25e-10), learning rate
+ * `2e-4 / sqrt(d_sae / 2^14)` after a twentieth of warm-up and with decay over the last fifth, b_dec from the geometric median.
+ * A latent is dead after 10 million silent tokens as published, or after a tenth of the run where that is less.
+ */
+export function topK(options: TopKRecipeOptions): TopKTrainConfig {
+  const run = runOf(options, 2_000_000, 1024);
+  const config = parseTrainConfig({
+    ...run,
+    recipe: "topk",
+    architecture: "topk",
+    learningRate: 2e-4 / Math.sqrt(options.dSae / 2 ** 14),
+    learningRateWarmup: Math.min(1000, Math.ceil(run.steps / 20)),
+    learningRateDecay: 0.2,
+    adam: { beta1: 0.9, beta2: 0.999, epsilon: 6.25e-10 },
+    decoderBias: "geometric-median",
+    deadAfterTokens: deadAfter(run),
+    k: options.k,
+    auxiliaryWeight: 1 / 32,
+  } satisfies TrainConfigInput);
+  return narrow(config, "topk");
+}
+
+/** A recipe by its name. Throws `ConfigError` `RECIPE_UNKNOWN`, and `RECIPE_NEEDS_K` for `"topk"` without `k`. */
+export function recipe(
+  name: string,
+  options: JumpReluRecipeOptions & Partial<TopKRecipeOptions>,
+): TrainConfig {
+  if (name === "gemma-scope") return paperJumpRelu(options);
+  if (name === "short-run") return shortRunJumpRelu(options);
+  if (name === "topk") {
+    if (options.k !== undefined) return topK({ ...options, k: options.k });
+    throw new ConfigError({
+      code: "RECIPE_NEEDS_K",
+      message: 'the recipe "topk" was given no k',
+      fix: "give k, for example 64",
+    });
+  }
+  throw new ConfigError({
+    code: "RECIPE_UNKNOWN",
+    message: `there is no recipe "${name}"; there are ${recipeNames.join(", ")}`,
+    fix: "give one of these names",
+  });
+}
+
+type Run = Pick<
+  TrainConfig,
+  "batchSize" | "checkpointEvery" | "dSae" | "evaluateEvery" | "seed" | "steps"
+>;
+
+function runOf(options: RecipeOptions, tokens: number, batch: number): Run {
+  const batchSize = options.batchSize ?? batch;
+  const steps = Math.max(1, Math.ceil((options.tokens ?? tokens) / batchSize));
+  const every = Math.max(1, Math.round(steps / (options.points ?? 25)));
+  return {
+    dSae: options.dSae,
+    batchSize,
+    steps,
+    evaluateEvery: every,
+    checkpointEvery: every,
+    seed: options.seed ?? 0,
+  };
+}
+
+function deadAfter(run: Run): number {
+  return Math.min(10_000_000, Math.max(1, Math.ceil((run.steps * run.batchSize) / 10)));
+}
+
+function jumpRelu(config: TrainConfigInput): JumpReluTrainConfig {
+  return narrow(parseTrainConfig(config), "jumprelu");
+}
+
+function narrow<Name extends TrainConfig["architecture"]>(
+  config: TrainConfig,
+  name: Name,
+): Extract<TrainConfig, { architecture: Name }> {
+  if (config.architecture !== name) {
+    throw new ConfigError({
+      code: "TRAIN_CONFIG_INVALID",
+      message: `a ${config.architecture} configuration where ${name} was expected`,
+      fix: `give a ${name} configuration`,
+    });
+  }
+  // The tag was just compared, which the compiler does not see through a generic.
+  return config as Extract<TrainConfig, { architecture: Name }>;
+}

@@ -1,0 +1,332 @@
+import type { ActivationBatches } from "@latentkit/activations";
+import { ConfigError } from "@latentkit/core";
+import { affine, type Device } from "@latentkit/tensor";
+import { architectureOf } from "../architecture.ts";
+import type { SaeConfigInput, SaeMetadata } from "../config.ts";
+import { evaluateRows } from "../evaluate/rows.ts";
+import { Sae } from "../sae.ts";
+import { downloadWeights } from "../weights.ts";
+import {
+  checkState,
+  type CheckpointStore,
+  type TrainingCheckpoint,
+  type TrainingState,
+  type TrainingWindow,
+} from "./checkpoint.ts";
+import type { TrainConfig } from "./config.ts";
+import { foldForExport } from "./fold.ts";
+import type { TrainingBackend, TrainingHistory, TrainingPoint } from "./history.ts";
+import { type InputStatistics, streamStatistics } from "./normalise.ts";
+import { sparsityAt } from "./schedule.ts";
+import { clearGradients } from "./step.ts";
+import { initialParameters, Trainables } from "./trainables.ts";
+
+/** What a run is started from. */
+export interface RunOptions {
+  readonly device: Device;
+  readonly config: TrainConfig;
+  readonly batches: ActivationBatches;
+  readonly checkpoints?: CheckpointStore | undefined;
+  readonly allowOtherBackend?: boolean | undefined;
+  readonly blockRows: number;
+}
+
+/** Above this share of active latents dense products beat sparse rows, measured on the CPU backend. */
+const denseAbove = 0.03;
+/** Latents that fire more often than this are dense. */
+const denseDensity = 0.1;
+const emptyWindow: TrainingWindow = { rows: 0, steps: 0, loss: 0, squaredError: 0, active: 0 };
+
+/** A training run between its steps. {@link TrainingRun.start} begins or resumes one. */
+export class TrainingRun implements Disposable {
+  readonly #options: RunOptions;
+  readonly #model: Trainables;
+  readonly #statistics: InputStatistics;
+  readonly #backend: TrainingBackend;
+  /** Activations since each latent last fired. */
+  readonly #silent: Int32Array;
+  #step = 0;
+  #recentL0: number;
+  #window: TrainingWindow = emptyWindow;
+  #points: readonly TrainingPoint[] = [];
+  #rate = 0;
+
+  private constructor(
+    options: RunOptions,
+    model: Trainables,
+    statistics: InputStatistics,
+    resumed: { readonly state: TrainingState; readonly silent: Int32Array } | null,
+  ) {
+    this.#options = options;
+    this.#model = model;
+    this.#statistics = statistics;
+    this.#backend = backendOf(options.device);
+    this.#silent = resumed?.silent ?? new Int32Array(options.config.dSae);
+    // Nothing is known before the first step, and JumpReLU starts with a large share of its latents above theta0.
+    this.#recentL0 = resumed?.state.recentL0 ?? options.config.dSae;
+    if (resumed === null) return;
+    this.#step = resumed.state.step;
+    this.#window = resumed.state.window;
+    this.#points = resumed.state.points;
+  }
+
+  /** Begins a run, or resumes the one that the checkpoints hold. */
+  static async start(options: RunOptions): Promise<TrainingRun> {
+    const { device, config, batches, checkpoints } = options;
+    const { dIn } = batches;
+    const saved = (await checkpoints?.load()) ?? null;
+    if (saved === null) {
+      const statistics = await streamStatistics(
+        batches,
+        config.normalisationTokens,
+        config.batchSize,
+      );
+      const parameters = initialParameters(
+        device,
+        config,
+        dIn,
+        await peek(batches, config, statistics.scale),
+      );
+      return new TrainingRun(options, new Trainables(device, config, parameters), statistics, null);
+    }
+    const where = checkpoints?.name ?? "checkpoint";
+    const state = checkState(
+      saved.state,
+      {
+        config,
+        dIn,
+        backend: backendOf(device),
+        allowOtherBackend: options.allowOtherBackend ?? false,
+      },
+      where,
+    );
+    batches.restore(state.batches);
+    // The bias is restored right after, so no batch is needed to start it from.
+    const model = new Trainables(
+      device,
+      config,
+      initialParameters(device, { ...config, decoderBias: "zero" }, dIn, new Float32Array(0)),
+    );
+    try {
+      model.fromCheckpoint(saved.tensors);
+      return new TrainingRun(options, model, state.statistics, {
+        state,
+        silent: silentOf(saved.tensors, config.dSae),
+      });
+    } catch (error) {
+      model.dispose();
+      throw error;
+    }
+  }
+
+  /** Steps done. */
+  get step(): number {
+    return this.#step;
+  }
+
+  get points(): readonly TrainingPoint[] {
+    return this.#points;
+  }
+
+  /** One optimiser step. Throws {@link ConfigError} `TRAIN_DIVERGED`. */
+  async advance(): Promise<void> {
+    const { device, config, batches, blockRows } = this.#options;
+    const { parameters, gradients } = this.#model;
+    const started = performance.now();
+    const batch = await batches.next(config.batchSize);
+    using x = device.scope(() =>
+      affine(device.tensor(batch, [config.batchSize, batches.dIn]), {
+        factor: 1 / this.#statistics.scale,
+        bias: 0,
+      }),
+    );
+    clearGradients(gradients);
+    const result = await architectureOf(config.architecture).gradients({
+      device,
+      config,
+      parameters,
+      gradients,
+      x,
+      variance: this.#statistics.variance,
+      sparsity: sparsityAt(config, this.#step),
+      dead: this.#deadMask(),
+      blockRows,
+      dense: this.#recentL0 > denseAbove * config.dSae,
+    });
+    if (!Number.isFinite(result.loss)) throw this.#diverged(result.loss);
+    this.#model.update(this.#step);
+    this.#account(result.firing, result.loss, result.squaredError);
+    this.#step += 1;
+    this.#rate = (1000 * config.batchSize) / (performance.now() - started);
+  }
+
+  /** Adds a point: the training figures since the last one, and those of the held-out activations. */
+  async evaluate(heldOut: Float32Array): Promise<void> {
+    const { config, batches } = this.#options;
+    using sae = await this.exportSae();
+    const figures = await evaluateRows(sae, heldOut);
+    const { rows, steps, loss, squaredError, active } = this.#window;
+    const presentations = this.#step * config.batchSize;
+    let denseCount = 0;
+    for (const count of figures.firing) denseCount += count > denseDensity * figures.rows ? 1 : 0;
+    const point: TrainingPoint = {
+      step: this.#step,
+      presentations,
+      uniqueTokens: Math.min(presentations, batches.uniqueTokens),
+      loss: loss / steps,
+      l0: active / rows,
+      fvu: squaredError / (rows * this.#statistics.variance),
+      heldOutL0: figures.l0,
+      heldOutFvu: figures.fvu,
+      denseCount,
+      deadCount: this.#deadMask()?.reduce((sum, value) => sum + value, 0) ?? 0,
+    };
+    this.#points = [...this.#points, point];
+    this.#window = emptyWindow;
+  }
+
+  /** For a progress bar: the newest point, and the speed of the last step. */
+  figures(): Record<string, number> {
+    const { loss, steps, active, rows } = this.#window;
+    const last = this.#points.at(-1);
+    const running = steps === 0 ? {} : { loss: loss / steps, l0: active / rows };
+    const held =
+      last === undefined
+        ? {}
+        : {
+            heldOutL0: last.heldOutL0,
+            heldOutFvu: last.heldOutFvu,
+            dense: last.denseCount,
+            dead: last.deadCount,
+          };
+    const { config, batches } = this.#options;
+    const uniqueTokens = Math.min(this.#step * config.batchSize, batches.uniqueTokens);
+    return {
+      ...(last === undefined ? {} : { loss: last.loss, l0: last.l0, fvu: last.fvu }),
+      ...running,
+      ...held,
+      uniqueTokens,
+      tokensPerSecond: this.#rate,
+    };
+  }
+
+  history(): TrainingHistory {
+    const { config, batches } = this.#options;
+    return {
+      schemaVersion: 1,
+      recipe: config.recipe,
+      config,
+      uniqueTokens: batches.uniqueTokens,
+      presentations: this.#step * config.batchSize,
+      inputScale: this.#statistics.scale,
+      points: this.#points,
+      backend: this.#backend,
+    };
+  }
+
+  /** The SAE as it stands, for raw activations. The caller disposes it. */
+  async exportSae(metadata: SaeMetadata = {}): Promise<Sae> {
+    const { device, config, batches } = this.#options;
+    const weights = foldForExport(
+      await downloadWeights(this.#model.parameters),
+      this.#statistics.scale,
+    );
+    const common = { dIn: batches.dIn, dSae: config.dSae, metadata };
+    const saeConfig: SaeConfigInput =
+      config.architecture === "topk"
+        ? { ...common, architecture: "topk", k: config.k }
+        : { ...common, architecture: "jumprelu" };
+    return Sae.fromWeights(device, saeConfig, weights);
+  }
+
+  async checkpoint(): Promise<TrainingCheckpoint> {
+    const { config, batches } = this.#options;
+    const silent = { name: "silent", shape: [config.dSae], data: this.#silent.slice() };
+    return {
+      state: {
+        schemaVersion: 1,
+        config,
+        dIn: batches.dIn,
+        step: this.#step,
+        statistics: this.#statistics,
+        recentL0: this.#recentL0,
+        window: this.#window,
+        points: this.#points,
+        batches: batches.state(),
+        backend: this.#backend,
+      },
+      tensors: [...(await this.#model.toCheckpoint()), silent],
+    };
+  }
+
+  dispose(): void {
+    this.#model.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  /** 1 for each dead latent; null where there is none. */
+  #deadMask(): Uint8Array | null {
+    const { deadAfterTokens } = this.#options.config;
+    if (!this.#silent.some((tokens) => tokens >= deadAfterTokens)) return null;
+    return Uint8Array.from(this.#silent, (tokens) => (tokens >= deadAfterTokens ? 1 : 0));
+  }
+
+  #account(firing: ArrayLike<number>, loss: number, squaredError: number): void {
+    const { batchSize } = this.#options.config;
+    let active = 0;
+    for (let latent = 0; latent < this.#silent.length; latent++) {
+      const count = firing[latent] ?? 0;
+      active += count;
+      // Saturates below 2^31, where an i32 of the checkpoint ends.
+      this.#silent[latent] =
+        count > 0 ? 0 : Math.min(2 ** 31 - 1, (this.#silent[latent] ?? 0) + batchSize);
+    }
+    this.#recentL0 = active / batchSize;
+    const { rows, steps, ...sums } = this.#window;
+    this.#window = {
+      rows: rows + batchSize,
+      steps: steps + 1,
+      loss: sums.loss + loss,
+      squaredError: sums.squaredError + squaredError,
+      active: sums.active + active,
+    };
+  }
+
+  #diverged(loss: number): ConfigError {
+    return new ConfigError({
+      code: "TRAIN_DIVERGED",
+      message: `the loss of step ${this.#step + 1} is ${loss}`,
+      fix: `lower the learning rate (${this.#options.config.learningRate}), or look for activations that are not finite`,
+    });
+  }
+}
+
+/** The stream's next batch, scaled, with the stream left where it was. Empty where the start does not depend on data. */
+async function peek(
+  batches: ActivationBatches,
+  config: TrainConfig,
+  scale: number,
+): Promise<Float32Array> {
+  if (config.decoderBias === "zero") return new Float32Array(0);
+  const state = batches.state();
+  const batch = await batches.next(config.batchSize);
+  batches.restore(state);
+  return batch.map((value) => value / scale);
+}
+
+function backendOf({ info }: Device): TrainingBackend {
+  return { name: info.name, matmul: info.matmul, threads: info.threads, build: info.build };
+}
+
+function silentOf(tensors: TrainingCheckpoint["tensors"], dSae: number): Int32Array {
+  const data = tensors.find((tensor) => tensor.name === "silent")?.data;
+  if (data instanceof Int32Array && data.length === dSae) return data.slice();
+  throw new ConfigError({
+    code: "CHECKPOINT_TENSOR",
+    message: `the checkpoint's tensor "silent" ${data === undefined ? "is missing" : `has ${data.length} elements, not ${dSae}`}`,
+    fix: "start in another folder, or delete this one",
+  });
+}

@@ -1,0 +1,104 @@
+import {
+  addInto,
+  type Device,
+  fill,
+  matmul,
+  affine,
+  sparseOuterAdd,
+  type SparseRows,
+  sparseScatterAdd,
+  sum,
+  type Tensor,
+} from "@latentkit/tensor";
+import type { SaeTensors } from "../weights.ts";
+import type { TrainConfig } from "./config.ts";
+
+/** What an architecture needs to compute the gradients of one batch. All in units of the normalised input. */
+export interface GradientStep {
+  readonly device: Device;
+  readonly config: TrainConfig;
+  /** The weights; `threshold` is theta itself, however it is trained. */
+  readonly parameters: SaeTensors;
+  /** Zero at the start; of the same shapes. */
+  readonly gradients: SaeTensors;
+  /** The batch, `[batchSize, d_in]`, scaled to unit mean square norm. */
+  readonly x: Tensor;
+  /** E||x - Ex||^2 of the normalised activations, estimated once before training. */
+  readonly variance: number;
+  /** lambda of this step. */
+  readonly sparsity: number;
+  /** 1 for each latent that is dead by now; null while there is none, or no use for it. */
+  readonly dead: Uint8Array | null;
+  /** Rows of a block. */
+  readonly blockRows: number;
+  /** Whether so many latents fire that dense matrix products are faster than sparse rows; the gradients are the same. */
+  readonly dense: boolean;
+}
+
+/** Figures of one batch. */
+export interface StepResult {
+  /** The loss that was differentiated, averaged over the batch. */
+  readonly loss: number;
+  /** Its AuxK part, or 0. */
+  readonly auxiliaryLoss: number;
+  /** Sum over the batch of ||x - x^||^2. */
+  readonly squaredError: number;
+  /** How often each latent fired in the batch, `[d_sae]`. */
+  readonly firing: ArrayLike<number>;
+}
+
+/** Sets all gradients to 0. */
+export function clearGradients(gradients: SaeTensors): void {
+  for (const gradient of Object.values(gradients)) if (gradient !== null) fill(gradient, 0);
+}
+
+/** Gradient buffers, zero, for these parameters. The caller disposes them. */
+export function gradientsLike(device: Device, parameters: SaeTensors): SaeTensors {
+  const like = (tensor: Tensor): Tensor => device.zeros(tensor.shape);
+  return {
+    encoderRows: like(parameters.encoderRows),
+    decoder: like(parameters.decoder),
+    encoderBias: like(parameters.encoderBias),
+    decoderBias: like(parameters.decoderBias),
+    threshold: parameters.threshold === null ? null : like(parameters.threshold),
+  };
+}
+
+/**
+ * Adds one block's gradients from its sparse rows: with `dPre` the gradient to each kept pre-activation and `dOutput` that to
+ * the reconstruction, dW_dec[i] += f_i dOutput, dW_enc[i] += dPre_i input, db_enc[i] += dPre_i.
+ */
+export function addSparseGradients(
+  gradients: SaeTensors,
+  block: {
+    readonly rows: SparseRows;
+    readonly dPre: Tensor;
+    readonly dOutput: Tensor;
+    readonly input: Tensor;
+  },
+): void {
+  sparseOuterAdd(block.rows, block.rows.values, block.dOutput, gradients.decoder);
+  sparseOuterAdd(block.rows, block.dPre, block.input, gradients.encoderRows);
+  sparseScatterAdd(block.rows, block.dPre, gradients.encoderBias);
+}
+
+/** Adds the gradient that b_dec has as the output's bias. */
+export function addOutputBiasGradient(gradients: SaeTensors, dOutput: Tensor): void {
+  addInto(gradients.decoderBias, sum(dOutput, { axis: 0 }));
+}
+
+/**
+ * Adds the gradient that b_dec has through the encoder's input x - b_dec: each pre-activation loses W_enc[i] . b_dec, so it is
+ * -sum_i db_enc[i] W_enc[i], one vector-matrix product for the whole batch. Call it once, after all blocks.
+ */
+export function addInputBiasGradient(
+  device: Device,
+  gradients: SaeTensors,
+  parameters: SaeTensors,
+): void {
+  device.scope(() => {
+    const [dSae = 0, dIn = 0] = parameters.encoderRows.shape;
+    const through = matmul(gradients.encoderBias.reshape([1, dSae]), parameters.encoderRows);
+    addInto(gradients.decoderBias, affine(through.reshape([dIn]), { factor: -1, bias: 0 }));
+  });
+}

@@ -1,0 +1,191 @@
+import { ConfigError } from "@latentkit/core";
+import {
+  adamStep,
+  copyInto,
+  type Device,
+  exp,
+  maximum,
+  mul,
+  normalizeRows,
+  removeParallelRows,
+  type Tensor,
+} from "@latentkit/tensor";
+import type { SaeTensors } from "../weights.ts";
+import type { CheckpointTensor } from "./checkpoint.ts";
+import type { TrainConfig } from "./config.ts";
+import { geometricMedian, initialDecoder } from "./initialise.ts";
+import { learningRateAt } from "./schedule.ts";
+import { addInputBiasGradient, gradientsLike } from "./step.ts";
+
+interface Trained {
+  readonly name: string;
+  /** What Adam moves: for log theta the logarithm, else the parameter itself. */
+  readonly value: Tensor;
+  readonly gradient: Tensor;
+  readonly first: Tensor | null;
+  readonly second: Tensor;
+}
+
+/** The parameters of a run with their gradients and Adam's moments, on the device. */
+export class Trainables implements Disposable {
+  readonly device: Device;
+  readonly config: TrainConfig;
+  /** In units of the normalised input, with the pre-encoder bias not folded. `threshold` is theta. */
+  readonly parameters: SaeTensors;
+  readonly gradients: SaeTensors;
+  readonly #logThreshold: Tensor | null;
+  readonly #trained: readonly Trained[];
+
+  /** Parameters as they start (see {@link initialParameters}); theirs are the tensors from now on. */
+  constructor(device: Device, config: TrainConfig, parameters: SaeTensors) {
+    this.device = device;
+    this.config = config;
+    this.parameters = parameters;
+    this.gradients = gradientsLike(device, parameters);
+    const { threshold } = parameters;
+    const logForm = config.architecture === "jumprelu" && config.thresholdForm === "log";
+    // Log theta is rounded; theta follows it from the first step on, as it will after every resume.
+    this.#logThreshold =
+      logForm && threshold !== null
+        ? device.full(threshold.shape, Math.log(config.initialThreshold))
+        : null;
+    const trained = (name: string, value: Tensor, gradient: Tensor): Trained => ({
+      name,
+      value,
+      gradient,
+      first: config.adam.beta1 === 0 ? null : device.zeros(value.shape),
+      second: device.zeros(value.shape),
+    });
+    const all = [
+      trained("encoder_rows", parameters.encoderRows, this.gradients.encoderRows),
+      trained("decoder", parameters.decoder, this.gradients.decoder),
+      trained("encoder_bias", parameters.encoderBias, this.gradients.encoderBias),
+      trained("decoder_bias", parameters.decoderBias, this.gradients.decoderBias),
+    ];
+    if (threshold !== null && this.gradients.threshold !== null) {
+      all.push(
+        trained(
+          this.#logThreshold === null ? "threshold" : "log_threshold",
+          this.#logThreshold ?? threshold,
+          this.gradients.threshold,
+        ),
+      );
+    }
+    this.#trained = all;
+    device.scope(() => this.#settleThreshold());
+  }
+
+  /**
+   * One optimiser step from the gradients that an architecture left: the part of the decoder's gradient along its rows is
+   * removed before Adam and the rows are brought back to unit norm after it (Gemma Scope, section 3.2).
+   *
+   * @param step counts from 0
+   */
+  update(step: number): void {
+    const { device, config, parameters, gradients } = this;
+    addInputBiasGradient(device, gradients, parameters);
+    removeParallelRows(gradients.decoder, parameters.decoder);
+    const plan = {
+      learningRate: learningRateAt(config, step),
+      weightDecay: 0,
+      step: step + 1,
+      ...config.adam,
+    };
+    device.scope(() => {
+      for (const { value, gradient, first, second } of this.#trained) {
+        // theta = exp(t), so dt = theta dtheta.
+        const own =
+          value === this.#logThreshold && parameters.threshold !== null
+            ? mul(gradient, parameters.threshold)
+            : gradient;
+        adamStep(value, own, { first, second }, plan);
+      }
+      normalizeRows(parameters.decoder);
+      this.#settleThreshold();
+    });
+  }
+
+  /** theta from what was trained: exp of its logarithm, or itself, not below half of the bandwidth. */
+  #settleThreshold(): void {
+    const { threshold } = this.parameters;
+    const { config } = this;
+    if (threshold === null || config.architecture !== "jumprelu") return;
+    const settled =
+      this.#logThreshold === null
+        ? maximum(threshold, config.bandwidth / 2)
+        : exp(this.#logThreshold);
+    copyInto(settled, threshold, { axis: 0, start: 0 });
+  }
+
+  /** Everything that a resumed run needs, copied to the host. */
+  async toCheckpoint(): Promise<CheckpointTensor[]> {
+    const tensors: CheckpointTensor[] = [];
+    for (const { name, value, first, second } of this.#trained) {
+      tensors.push({ name, shape: value.shape, data: await value.floats() });
+      if (first !== null)
+        tensors.push({ name: `${name}.first`, shape: first.shape, data: await first.floats() });
+      tensors.push({ name: `${name}.second`, shape: second.shape, data: await second.floats() });
+    }
+    return tensors;
+  }
+
+  /** Puts a checkpoint's numbers in place. Throws `ConfigError` `CHECKPOINT_TENSOR` where one is missing or of another size. */
+  fromCheckpoint(tensors: readonly CheckpointTensor[]): void {
+    const found = new Map(tensors.map((tensor) => [tensor.name, tensor]));
+    const restore = (name: string, target: Tensor): void => {
+      const data = found.get(name)?.data;
+      if (!(data instanceof Float32Array) || data.length !== target.size) {
+        throw new ConfigError({
+          code: "CHECKPOINT_TENSOR",
+          message: `the checkpoint's tensor "${name}" ${data === undefined ? "is missing" : `has ${data.length} elements, not ${target.size}`}`,
+          fix: "resume with the configuration that wrote the checkpoint, or start in another folder",
+        });
+      }
+      using source = this.device.tensor(data, target.shape);
+      copyInto(source, target, { axis: 0, start: 0 });
+    };
+    for (const { name, value, first, second } of this.#trained) {
+      restore(name, value);
+      if (first !== null) restore(`${name}.first`, first);
+      restore(`${name}.second`, second);
+    }
+    this.device.scope(() => this.#settleThreshold());
+  }
+
+  dispose(): void {
+    for (const { value, gradient, first, second } of this.#trained)
+      for (const tensor of [value, gradient, first, second]) tensor?.dispose();
+    this.parameters.threshold?.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+/**
+ * Parameters at the start: W_dec He-uniform with unit rows, W_enc = W_dec^T, b_enc = 0, theta = theta0, and b_dec = 0 or the
+ * geometric median of `firstBatch`, which is scaled already.
+ */
+export function initialParameters(
+  device: Device,
+  config: TrainConfig,
+  dIn: number,
+  firstBatch: Float32Array,
+): SaeTensors {
+  const decoder = initialDecoder(config.dSae, dIn, config.seed);
+  const bias =
+    config.decoderBias === "zero"
+      ? new Float32Array(dIn)
+      : Float32Array.from(geometricMedian(firstBatch, dIn));
+  return {
+    encoderRows: device.tensor(decoder, [config.dSae, dIn]),
+    decoder: device.tensor(decoder, [config.dSae, dIn]),
+    encoderBias: device.zeros([config.dSae]),
+    decoderBias: device.tensor(bias, [dIn]),
+    threshold:
+      config.architecture === "jumprelu"
+        ? device.full([config.dSae], config.initialThreshold)
+        : null,
+  };
+}
