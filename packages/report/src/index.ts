@@ -1,1 +1,15 @@
-export {};
+export type {
+  AtlasReport,
+  ReportClass,
+  ReportContext,
+  ReportLatent,
+  ReportMetric,
+  ReportNull,
+  ReportShare,
+  ReportTokenScore,
+  ReportTraining,
+} from "./atlas-report.ts";
+export { escapeHtml, visibleText, visibleToken } from "./markup.ts";
+export { renderAtlas } from "./render-atlas.ts";
+export { displayWidth, renderTable } from "./terminal-table.ts";
+export type { TableCell, TableColumn } from "./terminal-table.ts";
