@@ -1,8 +1,8 @@
-// `npm start`: builds what changed and runs the atlas on the best model that this machine has, into out/atlas.
+// `npm start`: builds what changed and runs the atlas on the best model that this machine has, into out/atlas-MODEL.
 // Flags given after `npm start --` are passed on, for example `npm start -- --recipe topk`.
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -43,6 +43,7 @@ function run(command, args) {
     cwd: root,
     stdio: "inherit",
     shell: process.platform === "win32",
+    env: { ...process.env, TURBO_TELEMETRY_DISABLED: "1" },
   });
   if (status !== 0) process.exit(status ?? 1);
 }
@@ -63,6 +64,6 @@ run("node", [
   "--text",
   ...bestText(),
   "--out",
-  "out/atlas",
+  join("out", `atlas-${basename(model)}`),
   ...process.argv.slice(2),
 ]);

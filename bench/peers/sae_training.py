@@ -46,7 +46,7 @@ def main() -> None:
     data = [torch.randn(options.batch, options.d_in) / options.d_in**0.5 for _ in range(2)]
     trainer = SAETrainer(
         cfg=SAETrainerConfig(
-            total_training_samples=options.batch * (options.steps + 1), train_batch_size_samples=options.batch, lr=3e-4
+            total_training_samples=options.batch * (options.steps + 1), train_batch_size_samples=options.batch, lr=3e-4, lr_end=3e-5
         ),
         sae=sae,
         data_provider=iter(data),

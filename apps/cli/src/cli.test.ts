@@ -95,8 +95,8 @@ describe("generate", () => {
 
 describe("atlas", () => {
   const text = () => join(folder, "text.jsonl");
-  const atlas = (...flags: string[]) =>
-    run(["atlas", "random", "--text", text(), "--width", "128", "--presentations", "8192", "--batch", "4", "--splice-contexts", "4", "--held-out", "0.3", "--quiet", ...flags]);
+  const small = ["--width", "128", "--presentations", "8192", "--batch", "4", "--splice-contexts", "4", "--held-out", "0.3"];
+  const atlas = (...flags: string[]) => run(["atlas", "random", "--text", text(), ...small, "--quiet", ...flags]);
 
   beforeAll(async () => {
     const lines = Array.from({ length: 24 }, (_, index) => JSON.stringify({ id: `d${index}`, text: `Document ${index}. ${"The quick brown fox jumps. ".repeat(6 + index)}` }));
@@ -149,13 +149,20 @@ describe("atlas", () => {
   it("stops on request with nothing lost, and goes on to the same result", async () => {
     const out = join(folder, "interrupted");
     const controller = new AbortController();
-    const timer = setTimeout(() => controller.abort(), 1500);
-    const args = ["atlas", "random", "--sae", "train", "--text", text(), "--width", "128", "--presentations", "8192", "--batch", "4", "--splice-contexts", "4", "--held-out", "0.3", "--quiet", "--out", out];
-    const stopped = await run(args, { signal: controller.signal });
-    clearTimeout(timer);
-    if (stopped.code !== 0) expect(stopped.stderr).toContain("ABORTED");
+    const args = ["atlas", "random", "--sae", "train", "--text", text(), ...small, "--out", out];
+    const stopped = await run(args, {
+      signal: controller.signal,
+      onStderr: (all) => {
+        if (all.includes("train-sae")) controller.abort();
+      },
+    });
+    expect(stopped.code).toBe(1);
+    expect(stopped.stderr).toContain("ABORTED");
+    expect(stopped.stderr).toMatch(/the checkpoint of step \d+ is in .*training/);
     expect((await run(args)).code).toBe(0);
-    const [resumed, whole] = await Promise.all([out, join(folder, "atlas")].map(async (path) => JSON.parse(await readFile(join(path, "result.json"), "utf8"))));
+    const [resumed, whole] = await Promise.all(
+      [out, join(folder, "atlas")].map(async (path) => JSON.parse(await readFile(join(path, "result.json"), "utf8"))),
+    );
     expect(resumed.sae.identity).toBe(whole.sae.identity);
   });
 });

@@ -113,7 +113,7 @@ export interface ReportTraining {
   }[];
 }
 
-/** What {@link renderAtlas} draws. Structural on purpose: the `AtlasResult` of `@latentkit/taxonomy` is one, and so is its JSON. */
+/** Everything an atlas found, as JSON: what `result.json` holds and {@link renderAtlas} draws. `@latentkit/taxonomy` makes it. */
 export interface AtlasReport {
   readonly kind: "latentkit.atlas";
   readonly schemaVersion: 1;

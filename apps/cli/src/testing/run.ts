@@ -9,9 +9,12 @@ export interface Outcome {
 }
 
 /** Runs a command line in this process. */
-export async function run(args: readonly string[], options: { readonly signal?: AbortSignal } = {}): Promise<Outcome> {
+export async function run(
+  args: readonly string[],
+  options: { readonly signal?: AbortSignal; readonly onStderr?: (all: string) => void } = {},
+): Promise<Outcome> {
   const stdout = new Collector();
-  const stderr = new Collector();
+  const stderr = new Collector(options.onStderr);
   const signal = options.signal ?? new AbortController().signal;
   const code = await runCli(args, { stdout, stderr, env: {}, signal });
   return { code, stdout: stdout.text, stderr: stderr.text };
@@ -19,9 +22,16 @@ export async function run(args: readonly string[], options: { readonly signal?: 
 
 class Collector extends Writable {
   text = "";
+  readonly #onText: (all: string) => void;
+
+  constructor(onText: (all: string) => void = () => undefined) {
+    super();
+    this.#onText = onText;
+  }
 
   override _write(chunk: unknown, _encoding: BufferEncoding, done: () => void): void {
     this.text += String(chunk);
+    this.#onText(this.text);
     done();
   }
 }
