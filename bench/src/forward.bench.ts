@@ -30,7 +30,9 @@ export const forwardBench: Bench = {
   async *run(): AsyncGenerator<BenchRow> {
     const path = realModel();
     if (path === null) {
-      process.stderr.write("forward: LATENTKIT_MODELS holds no .gguf file, so there is nothing to run\n");
+      process.stderr.write(
+        "forward: LATENTKIT_MODELS holds no .gguf file, so there is nothing to run\n",
+      );
       return;
     }
     using device = await openCpuDevice();
@@ -38,8 +40,18 @@ export const forwardBench: Bench = {
     using model = await loadModel(checkpoint, { device });
     await checkpoint.close();
     for (const { what, stopAfter } of cases) {
-      const peer = () => runPeer("forward.py", { gguf: path, batch, context, repetitions, ...(stopAfter === null ? {} : { "stop-after": stopAfter }) });
-      const { ours, peerSeconds, peerName } = await compareSeconds(() => timeForward(model, stopAfter), peer);
+      const peer = () =>
+        runPeer("forward.py", {
+          gguf: path,
+          batch,
+          context,
+          repetitions,
+          ...(stopAfter === null ? {} : { "stop-after": stopAfter }),
+        });
+      const { ours, peerSeconds, peerName } = await compareSeconds(
+        () => timeForward(model, stopAfter),
+        peer,
+      );
       const tokens = batch * context;
       yield {
         bench: "forward",
@@ -57,14 +69,19 @@ export const forwardBench: Bench = {
 
 async function timeForward(model: LanguageModel, stopAfter: number | null): Promise<number> {
   const random = new Random(0);
-  const tokens = Array.from({ length: batch }, () => Array.from({ length: context }, () => random.integer(model.config.vocabulary)));
+  const tokens = Array.from({ length: batch }, () =>
+    Array.from({ length: context }, () => random.integer(model.config.vocabulary)),
+  );
   const seconds: number[] = [];
   for (let repetition = 0; repetition <= repetitions; repetition++) {
     const start = performance.now();
     using result =
       stopAfter === null
         ? model.run(tokens)
-        : model.run(tokens, { capture: [blockSite(stopAfter - 1, "hook_resid_post")], logits: "none" });
+        : model.run(tokens, {
+            capture: [blockSite(stopAfter - 1, "hook_resid_post")],
+            logits: "none",
+          });
     // Reading one row waits for the device, and consumes the result.
     const last = result.logits ?? [...result.captured.values()][0];
     if (last !== undefined) {

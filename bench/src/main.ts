@@ -6,7 +6,10 @@ import type { BenchRow } from "./rows.ts";
 import { saeTrainingBench } from "./sae-training.bench.ts";
 
 /** `npm run bench -- [FILTER] [--json FILE]`: prints a row per case, beside its peer where `PEER_PYTHON` gives one. */
-const { values, positionals } = parseArgs({ allowPositionals: true, options: { json: { type: "string" } } });
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { json: { type: "string" } },
+});
 const filter = positionals[0] ?? "";
 const rows: BenchRow[] = [];
 for (const bench of [forwardBench, saeTrainingBench].filter(({ name }) => name.includes(filter))) {
@@ -17,8 +20,19 @@ for (const bench of [forwardBench, saeTrainingBench].filter(({ name }) => name.i
 }
 process.stdout.write(
   `${renderTable(
-    ["bench", "case", "unit", "ours", "peer", "ratio", "peer name", "device"].map((name) => ({ name })),
-    rows.map((row) => [row.bench, row.case, row.unit, row.ours.toFixed(0), row.peer?.toFixed(0) ?? "", row.ratio?.toFixed(2) ?? "", row.peerName ?? "", row.device]),
+    ["bench", "case", "unit", "ours", "peer", "ratio", "peer name", "device"].map((name) => ({
+      name,
+    })),
+    rows.map((row) => [
+      row.bench,
+      row.case,
+      row.unit,
+      row.ours.toFixed(0),
+      row.peer?.toFixed(0) ?? "",
+      row.ratio?.toFixed(2) ?? "",
+      row.peerName ?? "",
+      row.device,
+    ]),
   )}\n`,
 );
 if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(rows, null, 2)}\n`);

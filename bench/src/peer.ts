@@ -14,7 +14,10 @@ export interface PeerRun {
  *
  * @returns null where the variable is unset: the peer's columns stay empty
  */
-export async function runPeer(script: string, options: Readonly<Record<string, string | number>>): Promise<PeerRun | null> {
+export async function runPeer(
+  script: string,
+  options: Readonly<Record<string, string | number>>,
+): Promise<PeerRun | null> {
   const python = process.env["PEER_PYTHON"];
   if (python === undefined) return null;
   const file = fileURLToPath(new URL(`../peers/${script}`, import.meta.url));

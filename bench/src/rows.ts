@@ -35,7 +35,10 @@ export interface Comparison {
 }
 
 /** Runs ours, peer, ours, peer; each call gives the median of its repetitions. */
-export async function compareSeconds(ours: () => Promise<number>, peer: () => Promise<PeerRun | null>): Promise<Comparison> {
+export async function compareSeconds(
+  ours: () => Promise<number>,
+  peer: () => Promise<PeerRun | null>,
+): Promise<Comparison> {
   const mine: number[] = [];
   const theirs: number[] = [];
   let peerName: string | null = null;
@@ -46,5 +49,9 @@ export async function compareSeconds(ours: () => Promise<number>, peer: () => Pr
     theirs.push(median(run.seconds));
     peerName = run.peer;
   }
-  return { ours: Math.min(...mine), peerSeconds: theirs.length === 0 ? null : Math.min(...theirs), peerName };
+  return {
+    ours: Math.min(...mine),
+    peerSeconds: theirs.length === 0 ? null : Math.min(...theirs),
+    peerName,
+  };
 }

@@ -46,7 +46,8 @@ export const saeTrainingBench: Bench = {
     for (const { architecture, regime, config } of cases) {
       const { ours, peerSeconds, peerName } = await compareSeconds(
         () => timeSteps(device, config),
-        () => runPeer("sae_training.py", { architecture, "d-in": dIn, "d-sae": dSae, batch, steps, k }),
+        () =>
+          runPeer("sae_training.py", { architecture, "d-in": dIn, "d-sae": dSae, batch, steps, k }),
       );
       yield {
         bench: "sae-training",

@@ -37,10 +37,37 @@ describe("wrong usage exits 2", () => {
     { what: "an unknown command", args: ["atlsa"], says: "Did you mean atlas?" },
     { what: "an unknown flag", args: ["doctor", "--jsn"], says: "--json" },
     { what: "a missing flag", args: ["capture", "random", "--prompt", "a"], says: "--sites" },
-    { what: "a number that is none", args: ["generate", "random", "--prompt", "a", "--max-tokens", "many"], says: "--max-tokens" },
-    { what: "two prompts", args: ["capture", "random", "--prompt", "a", "--tokens", "1", "--sites", "logits", "--out", "x"], says: "USAGE_PROMPT" },
-    { what: "tokens that are none", args: ["generate", "random", "--tokens", "1,b"], says: "1,2,3;4,5,6" },
-    { what: "an unknown recipe", args: ["atlas", "random", "--sae", "train", "--text", "x", "--out", "y", "--recipe", "z"], says: "--recipe" },
+    {
+      what: "a number that is none",
+      args: ["generate", "random", "--prompt", "a", "--max-tokens", "many"],
+      says: "--max-tokens",
+    },
+    {
+      what: "two prompts",
+      args: [
+        "capture",
+        "random",
+        "--prompt",
+        "a",
+        "--tokens",
+        "1",
+        "--sites",
+        "logits",
+        "--out",
+        "x",
+      ],
+      says: "USAGE_PROMPT",
+    },
+    {
+      what: "tokens that are none",
+      args: ["generate", "random", "--tokens", "1,b"],
+      says: "1,2,3;4,5,6",
+    },
+    {
+      what: "an unknown recipe",
+      args: ["atlas", "random", "--sae", "train", "--text", "x", "--out", "y", "--recipe", "z"],
+      says: "--recipe",
+    },
   ])("$what", async ({ args, says }) => {
     const { code, stdout, stderr } = await run(args);
     expect(code).toBe(2);
@@ -51,12 +78,50 @@ describe("wrong usage exits 2", () => {
 
 describe("errors exit 1 with two lines", () => {
   it.each([
-    { what: "no such model", args: ["generate", "nowhere.gguf", "--prompt", "a"], says: "MODEL_NOT_FOUND" },
+    {
+      what: "no such model",
+      args: ["generate", "nowhere.gguf", "--prompt", "a"],
+      says: "MODEL_NOT_FOUND",
+    },
     { what: "no such path", args: ["inspect", "nowhere"], says: "PATH_MISSING" },
-    { what: "no such site", args: ["capture", "random", "--prompt", "a", "--sites", "blocks.0.hook_resid_pots", "--out", "x"], says: 'did you mean "blocks.0.hook_resid_post"' },
-    { what: "a token outside the vocabulary", args: ["capture", "random", "--tokens", "1,999", "--sites", "logits", "--out", "x"], says: "TOKEN_RANGE" },
-    { what: "no such text", args: ["harvest", "random", "--site", "blocks.0.hook_resid_post", "--text", "nowhere.txt", "--out", "x"], says: "nowhere.txt" },
-    { what: "no such SAE", args: ["sae", "encode", "nowhere", "--input", "x", "--out", "y"], says: "FILE_MISSING" },
+    {
+      what: "no such site",
+      args: [
+        "capture",
+        "random",
+        "--prompt",
+        "a",
+        "--sites",
+        "blocks.0.hook_resid_pots",
+        "--out",
+        "x",
+      ],
+      says: 'did you mean "blocks.0.hook_resid_post"',
+    },
+    {
+      what: "a token outside the vocabulary",
+      args: ["capture", "random", "--tokens", "1,999", "--sites", "logits", "--out", "x"],
+      says: "TOKEN_RANGE",
+    },
+    {
+      what: "no such text",
+      args: [
+        "harvest",
+        "random",
+        "--site",
+        "blocks.0.hook_resid_post",
+        "--text",
+        "nowhere.txt",
+        "--out",
+        "x",
+      ],
+      says: "nowhere.txt",
+    },
+    {
+      what: "no such SAE",
+      args: ["sae", "encode", "nowhere", "--input", "x", "--out", "y"],
+      says: "FILE_MISSING",
+    },
   ])("$what", async ({ args, says }) => {
     const { code, stdout, stderr } = await run([...args, "--quiet"]);
     expect(code).toBe(1);
@@ -70,13 +135,27 @@ describe("errors exit 1 with two lines", () => {
 describe("capture", () => {
   it("writes named f32 tensors and the tokens", async () => {
     const out = join(folder, "capture.safetensors");
-    const args = ["capture", "random", "--tokens", "1,2,3;4,5,6", "--sites", "blocks.1.hook_resid_post,blocks.0.attn.hook_pattern,logits", "--out", out, "--json", "--quiet"];
+    const args = [
+      "capture",
+      "random",
+      "--tokens",
+      "1,2,3;4,5,6",
+      "--sites",
+      "blocks.1.hook_resid_post,blocks.0.attn.hook_pattern,logits",
+      "--out",
+      out,
+      "--json",
+      "--quiet",
+    ];
     const { code, stdout } = await run(args);
     expect(code).toBe(0);
     const { tensors } = JSON.parse(stdout);
     expect(tensors).toContainEqual({ name: "logits", dtype: "f32", shape: [2, 3, 256] });
     const store = await openSafetensors(await openFile(out));
-    expect(store.info("blocks.1.hook_resid_post")).toMatchObject({ format: "F32", shape: [2, 3, 64] });
+    expect(store.info("blocks.1.hook_resid_post")).toMatchObject({
+      format: "F32",
+      shape: [2, 3, 64],
+    });
     expect(store.info("blocks.0.attn.hook_pattern").shape).toEqual([2, 4, 3, 3]);
     expect([...(await store.readIntegers("tokens"))]).toEqual([1, 2, 3, 4, 5, 6]);
     await store.close();
@@ -85,7 +164,19 @@ describe("capture", () => {
 
 describe("generate", () => {
   it("gives the same tokens for the same seed, and as many as asked for", async () => {
-    const args = ["generate", "random", "--prompt", "hello", "--max-tokens", "12", "--ignore-eos", "--seed", "7", "--json", "--quiet"];
+    const args = [
+      "generate",
+      "random",
+      "--prompt",
+      "hello",
+      "--max-tokens",
+      "12",
+      "--ignore-eos",
+      "--seed",
+      "7",
+      "--json",
+      "--quiet",
+    ];
     const [first, second] = [await run(args), await run(args)];
     expect(first).toEqual(second);
     expect(JSON.parse(first.stdout)).toMatchObject({ finish: "length", seed: 7 });
@@ -95,11 +186,28 @@ describe("generate", () => {
 
 describe("atlas", () => {
   const text = () => join(folder, "text.jsonl");
-  const small = ["--width", "128", "--presentations", "8192", "--batch", "4", "--splice-contexts", "4", "--held-out", "0.3"];
-  const atlas = (...flags: string[]) => run(["atlas", "random", "--text", text(), ...small, "--quiet", ...flags]);
+  const small = [
+    "--width",
+    "128",
+    "--presentations",
+    "8192",
+    "--batch",
+    "4",
+    "--splice-contexts",
+    "4",
+    "--held-out",
+    "0.3",
+  ];
+  const atlas = (...flags: string[]) =>
+    run(["atlas", "random", "--text", text(), ...small, "--quiet", ...flags]);
 
   beforeAll(async () => {
-    const lines = Array.from({ length: 24 }, (_, index) => JSON.stringify({ id: `d${index}`, text: `Document ${index}. ${"The quick brown fox jumps. ".repeat(6 + index)}` }));
+    const lines = Array.from({ length: 24 }, (_, index) =>
+      JSON.stringify({
+        id: `d${index}`,
+        text: `Document ${index}. ${"The quick brown fox jumps. ".repeat(6 + index)}`,
+      }),
+    );
     await writeFile(text(), `${lines.join("\n")}\n`);
   });
 
@@ -110,7 +218,10 @@ describe("atlas", () => {
     expect(code).toBe(0);
     expect(stdout).toContain("report.html");
     const result = JSON.parse(await readFile(join(out, "result.json"), "utf8"));
-    expect(result).toMatchObject({ kind: "latentkit.atlas", sae: { architecture: "jumprelu", dSae: 128, dIn: 64 } });
+    expect(result).toMatchObject({
+      kind: "latentkit.atlas",
+      sae: { architecture: "jumprelu", dSae: 128, dIn: 64 },
+    });
     expect(await readFile(join(out, "report.html"), "utf8")).toContain("<!doctype html>");
     expect((await atlas("--sae", "train", "--out", out)).code).toBe(0);
     const again = JSON.parse(await readFile(join(out, "result.json"), "utf8"));
@@ -119,12 +230,30 @@ describe("atlas", () => {
 
   it("takes an SAE that is already there, encodes with it, and tells what it is", async () => {
     const sae = join(folder, "atlas", "sae");
-    const { code, stdout } = await atlas("--sae", sae, "--out", join(folder, "atlas-of-sae"), "--json");
+    const { code, stdout } = await atlas(
+      "--sae",
+      sae,
+      "--out",
+      join(folder, "atlas-of-sae"),
+      "--json",
+    );
     expect(code).toBe(0);
     expect(JSON.parse(stdout).site.name).toBe("blocks.0.hook_resid_post");
     const input = join(folder, "input.safetensors");
-    await writeSafetensors(input, [{ name: "input", dtype: "f32", shape: [3, 64], bytes: new Float32Array(192).fill(0.1) }]);
-    const encoded = await run(["sae", "encode", sae, "--input", input, "--out", join(folder, "features.safetensors"), "--json", "--quiet"]);
+    await writeSafetensors(input, [
+      { name: "input", dtype: "f32", shape: [3, 64], bytes: new Float32Array(192).fill(0.1) },
+    ]);
+    const encoded = await run([
+      "sae",
+      "encode",
+      sae,
+      "--input",
+      input,
+      "--out",
+      join(folder, "features.safetensors"),
+      "--json",
+      "--quiet",
+    ]);
     expect(JSON.parse(encoded.stdout)).toMatchObject({ rows: 3, dIn: 64, dSae: 128 });
     for (const path of [sae, join(folder, "atlas"), join(folder, "atlas", "activations"), input]) {
       expect((await run(["inspect", path])).code).toBe(0);
@@ -132,7 +261,14 @@ describe("atlas", () => {
   });
 
   it("refuses an SAE of another site", async () => {
-    const { code, stderr } = await atlas("--sae", join(folder, "atlas", "sae"), "--site", "blocks.1.hook_resid_post", "--out", join(folder, "other"));
+    const { code, stderr } = await atlas(
+      "--sae",
+      join(folder, "atlas", "sae"),
+      "--site",
+      "blocks.1.hook_resid_post",
+      "--out",
+      join(folder, "other"),
+    );
     expect(code).toBe(1);
     expect(stderr).toContain("SAE_SITE");
     expect(stderr).toContain("blocks.0.hook_resid_post");
@@ -140,8 +276,19 @@ describe("atlas", () => {
 
   it("refuses input of another width", async () => {
     const input = join(folder, "narrow.safetensors");
-    await writeSafetensors(input, [{ name: "input", dtype: "f32", shape: [2, 32], bytes: new Float32Array(64) }]);
-    const { code, stderr } = await run(["sae", "encode", join(folder, "atlas", "sae"), "--input", input, "--out", join(folder, "none"), "--quiet"]);
+    await writeSafetensors(input, [
+      { name: "input", dtype: "f32", shape: [2, 32], bytes: new Float32Array(64) },
+    ]);
+    const { code, stderr } = await run([
+      "sae",
+      "encode",
+      join(folder, "atlas", "sae"),
+      "--input",
+      input,
+      "--out",
+      join(folder, "none"),
+      "--quiet",
+    ]);
     expect(code).toBe(1);
     expect(stderr).toMatch(/SAE_WIDTH.*32.*64/);
   });
@@ -161,7 +308,9 @@ describe("atlas", () => {
     expect(stopped.stderr).toMatch(/the checkpoint of step \d+ is in .*training/);
     expect((await run(args)).code).toBe(0);
     const [resumed, whole] = await Promise.all(
-      [out, join(folder, "atlas")].map(async (path) => JSON.parse(await readFile(join(path, "result.json"), "utf8"))),
+      [out, join(folder, "atlas")].map(async (path) =>
+        JSON.parse(await readFile(join(path, "result.json"), "utf8")),
+      ),
     );
     expect(resumed.sae.identity).toBe(whole.sae.identity);
   });

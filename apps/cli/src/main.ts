@@ -8,14 +8,23 @@ process.exitCode = await runCli(process.argv.slice(2), {
   signal: interruptSignal(),
 });
 
-/** The first Ctrl-C asks long work to stop at a safe place; the second ends the process at once. */
+/**
+ * The first Ctrl-C asks long work to stop at a safe place; a later one ends the process at once. Signals that come together are
+ * one: npm passes on what the terminal has already sent to the whole process group.
+ */
 function interruptSignal(): AbortSignal {
   const controller = new AbortController();
+  let first = 0;
   for (const name of ["SIGINT", "SIGTERM"] as const) {
     process.on(name, () => {
-      if (controller.signal.aborted) process.exit(130);
+      const now = performance.now();
+      if (controller.signal.aborted) {
+        if (now - first > 1000) process.exit(130);
+        return;
+      }
+      first = now;
       process.stderr.write("\nstopping at the next safe place (again to stop at once)\n");
-      controller.abort(new Error(name));
+      controller.abort(name);
     });
   }
   return controller.signal;

@@ -35,7 +35,11 @@ export async function openModel(
     });
   }
   const device = await openCpuDevice();
-  const stage = { title: "load model", quiet: options.quiet, summary: (model: LanguageModel) => describeModel(model) };
+  const stage = {
+    title: "load model",
+    quiet: options.quiet,
+    summary: (model: LanguageModel) => describeModel(model),
+  };
   try {
     const model = await runStage(terminal, stage, async (onProgress) =>
       argument === "random"
@@ -63,7 +67,11 @@ async function load(
 ): Promise<LanguageModel> {
   const checkpoint = await openCheckpoint(path);
   try {
-    return await loadModel(checkpoint, { device, signal: options.signal, onProgress: options.onProgress });
+    return await loadModel(checkpoint, {
+      device,
+      signal: options.signal,
+      onProgress: options.onProgress,
+    });
   } finally {
     await checkpoint.close();
   }

@@ -21,7 +21,10 @@ export function withCommonOptions(command: Command): Command {
 }
 
 /** Parses a command's flags; a flag that does not fit is named as it is typed. Throws `ConfigError` `USAGE_OPTION`. */
-export function parseOptions<Schema extends z.ZodType>(schema: Schema, raw: unknown): z.infer<Schema> {
+export function parseOptions<Schema extends z.ZodType>(
+  schema: Schema,
+  raw: unknown,
+): z.infer<Schema> {
   const parsed = schema.safeParse(raw);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
@@ -41,7 +44,9 @@ function flagOf(key: PropertyKey | undefined): string {
 
 /** `"1,2,3;4,5,6"` to rows of token ids. Throws `ConfigError` `USAGE_TOKENS`. */
 export function parseTokenRows(text: string): number[][] {
-  const rows = text.split(";").map((row) => row.split(",").map((id) => (/^\s*\d+\s*$/.test(id) ? Number(id) : Number.NaN)));
+  const rows = text
+    .split(";")
+    .map((row) => row.split(",").map((id) => (/^\s*\d+\s*$/.test(id) ? Number(id) : Number.NaN)));
   if (rows.every((row) => row.every((id) => Number.isSafeInteger(id)))) return rows;
   throw new ConfigError({
     code: "USAGE_TOKENS",

@@ -10,12 +10,22 @@ export interface Table {
 }
 
 /** Prints `result` as one JSON document, or the table that `table` makes of it. */
-export function printResult(terminal: Terminal, json: boolean, result: unknown, table: () => Table): void {
+export function printResult(
+  terminal: Terminal,
+  json: boolean,
+  result: unknown,
+  table: () => Table,
+): void {
   if (json) {
     terminal.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
     return;
   }
   const { columns, rows, footer } = table();
-  terminal.stdout.write(`${renderTable(columns.map((name) => ({ name })), rows)}\n`);
+  terminal.stdout.write(
+    `${renderTable(
+      columns.map((name) => ({ name })),
+      rows,
+    )}\n`,
+  );
   if (footer !== undefined) terminal.stdout.write(`\n${footer}\n`);
 }

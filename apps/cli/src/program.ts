@@ -12,7 +12,9 @@ import type { Terminal } from "./terminal.ts";
 /** The command tree. Commands parse flags, call packages and draw; the packages do the work. */
 export function createProgram(terminal: Terminal): Command {
   const program = new Command("latentkit")
-    .description("Mechanistic interpretability from the command line: models, activations, SAEs and their latents.")
+    .description(
+      "Mechanistic interpretability from the command line: models, activations, SAEs and their latents.",
+    )
     .version(manifest.version)
     .showHelpAfterError("(see --help)")
     .exitOverride()
@@ -20,7 +22,11 @@ export function createProgram(terminal: Terminal): Command {
       writeOut: (text) => void terminal.stdout.write(text),
       writeErr: (text) => void terminal.stderr.write(text),
     })
-    .addHelpText("after", "\nMODEL is a folder (config.json, *.safetensors, tokenizer.json), a .gguf file, or `random`.");
-  for (const add of [addAtlas, addCapture, addDoctor, addGenerate, addHarvest, addInspect, addSae]) add(program, terminal);
+    .addHelpText(
+      "after",
+      "\nMODEL is a folder (config.json, *.safetensors, tokenizer.json), a .gguf file, or `random`.",
+    );
+  for (const add of [addAtlas, addCapture, addDoctor, addGenerate, addHarvest, addInspect, addSae])
+    add(program, terminal);
   return program;
 }

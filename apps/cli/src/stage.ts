@@ -45,7 +45,8 @@ function throttled(interval: number, draw: (text: string) => void): OnProgress {
   let [stage, started, first, drawn] = ["", 0, 0, Number.NEGATIVE_INFINITY];
   return (event) => {
     const now = performance.now();
-    if (event.stage !== stage) [stage, started, first, drawn] = [event.stage, now, event.done, Number.NEGATIVE_INFINITY];
+    if (event.stage !== stage)
+      [stage, started, first, drawn] = [event.stage, now, event.done, Number.NEGATIVE_INFINITY];
     const complete = event.total !== undefined && event.done >= event.total;
     if (!complete && now - drawn < interval) return;
     drawn = now;
@@ -59,10 +60,13 @@ export function describeProgress(event: ProgressEvent, seconds: number, first = 
   const rate = seconds > 0 ? (done - first) / seconds : 0;
   const parts = [stage];
   if (total !== undefined && total > 0) parts.push(`${Math.floor((100 * done) / total)}%`);
-  parts.push(`${done.toLocaleString("en")}${total === undefined ? "" : ` / ${total.toLocaleString("en")}`} ${unit}`);
+  parts.push(
+    `${done.toLocaleString("en")}${total === undefined ? "" : ` / ${total.toLocaleString("en")}`} ${unit}`,
+  );
   if (seconds > 1 && rate > 0) {
     parts.push(`${rate.toLocaleString("en", { maximumSignificantDigits: 3 })} ${unit}/s`);
-    if (total !== undefined && done < total) parts.push(`${describeSeconds((total - done) / rate)} left`);
+    if (total !== undefined && done < total)
+      parts.push(`${describeSeconds((total - done) / rate)} left`);
   }
   for (const [name, value] of Object.entries(figures)) {
     parts.push(`${name} ${value.toLocaleString("en", { maximumSignificantDigits: 3 })}`);

@@ -1,7 +1,7 @@
 // Speed of each kernel at the shapes that matter: SmolLM2-135M on 8 x 128 tokens, an SAE of 16384 latents on 4096 tokens.
 // `npm run bench --workspace @latentkit/backend-cpu -- [FILTER] [--matmul wasm]`. Best of several runs, in one process.
 import { Random } from "@latentkit/core";
-import { type MatmulChoice, openCpuDevice } from "@latentkit/backend-cpu";
+import { openCpuDevice } from "@latentkit/backend-cpu";
 import * as ops from "@latentkit/tensor";
 import type { Device, Tensor } from "@latentkit/tensor";
 
@@ -184,13 +184,13 @@ const [filter = "", matmul = "auto"] = [
     .find((word) => !word.startsWith("--") && word !== "wasm" && word !== "blas"),
   process.argv.find((word) => word === "wasm" || word === "blas"),
 ];
-const probe = await openCpuDevice({ matmul: matmul as MatmulChoice });
+const probe = await openCpuDevice({ matmul });
 process.stdout.write(
   `${probe.info.matmul}, ${probe.info.threads} threads, kernels ${probe.info.build}\n`,
 );
 probe.dispose();
 for (const { name, flops, bytes, prepare } of cases.filter((each) => each.name.includes(filter))) {
-  using device = await openCpuDevice({ matmul: matmul as MatmulChoice });
+  using device = await openCpuDevice({ matmul });
   const run = prepare(device);
   let best = Number.POSITIVE_INFINITY;
   // Where other work shares the cores, processor time tells more about our own kernels than the clock does.

@@ -279,6 +279,31 @@ export interface Kernels {
     dThreshold: Slice,
   ): void;
 
+  /**
+   * {@link Kernels.sparsifyJumpRelu} where so many latents fire that matrix products are faster than sparse rows:
+   * `out [rows, width]` = pre where it fires (`pre > threshold[i]`, strictly), else 0; `fired[i] += 1`, i32 `[width]`, for each.
+   */
+  jumpReluDense(
+    pre: Slice,
+    threshold: Slice,
+    rows: number,
+    width: number,
+    out: Slice,
+    fired: Slice,
+  ): void;
+  /** {@link Kernels.jumpReluGradient} of dense `[rows, width]` matrices; `dPre` may be `dValues`. */
+  jumpReluDenseGradient(
+    pre: Slice,
+    threshold: Slice,
+    rows: number,
+    width: number,
+    bandwidth: number,
+    sparsity: number,
+    dValues: Slice,
+    dPre: Slice,
+    dThreshold: Slice,
+  ): void;
+
   // ---- optimisation ----
   /** Updates `parameter` and both moments in place. With `beta1` = 0 the first moment is not touched and may be empty. */
   adam(

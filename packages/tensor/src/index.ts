@@ -40,7 +40,9 @@ export {
   tanh,
 } from "./operators/elementwise.ts";
 export { clone, concat, convert, copyInto, fill, permute, slice } from "./operators/layout.ts";
-export { linear, matmul } from "./operators/matmul.ts";
+export { jumpReluDense, jumpReluDenseGradient } from "./operators/jump-relu-dense.ts";
+export type { JumpReluDenseGradientOptions } from "./operators/jump-relu-dense.ts";
+export { addMatmul, linear, matmul } from "./operators/matmul.ts";
 export type { MatmulOptions } from "./operators/matmul.ts";
 export { adamStep, normalizeRows, removeParallelRows } from "./operators/optimise.ts";
 export type { AdamMoments } from "./operators/optimise.ts";

@@ -35,10 +35,18 @@ interface SaeWithHistory {
  *
  * @returns the result, and the path of the report
  */
-export async function runAtlas(argument: string, options: AtlasOptions, terminal: Terminal): Promise<{ result: AtlasResult; report: string }> {
+export async function runAtlas(
+  argument: string,
+  options: AtlasOptions,
+  terminal: Terminal,
+): Promise<{ result: AtlasResult; report: string }> {
   const { out, quiet, seed } = options;
   const { signal } = terminal;
-  const stage = <T>(title: string, run: (onProgress: OnProgress) => Promise<T>, summary?: (value: T) => string): Promise<T> =>
+  const stage = <T>(
+    title: string,
+    run: (onProgress: OnProgress) => Promise<T>,
+    summary?: (value: T) => string,
+  ): Promise<T> =>
     runStage(terminal, { title, quiet, ...(summary === undefined ? {} : { summary }) }, run);
 
   using open = await openModel(argument, terminal, options);
@@ -48,21 +56,38 @@ export async function runAtlas(argument: string, options: AtlasOptions, terminal
   const loaded = options.sae === "train" ? null : await loadSae(options.sae, { device, signal });
   const site = options.site ?? loaded?.config.metadata.hookName ?? defaultSite(model);
   if (loaded !== null) checkSaeFits(loaded, model, site);
-  const store = await stage("harvest", (onProgress) => harvestSite(model, site, options, signal, onProgress), describeStore);
+  const store = await stage(
+    "harvest",
+    (onProgress) => harvestSite(model, site, options, signal, onProgress),
+    describeStore,
+  );
 
   const { sae, history } = await (loaded === null
-    ? stage("train SAE", (onProgress) => trainOnStore(model, store, options, signal, onProgress), describeSae)
+    ? stage(
+        "train SAE",
+        (onProgress) => trainOnStore(model, store, options, signal, onProgress),
+        describeSae,
+      )
     : loadHistory(options.sae).then((known): SaeWithHistory => ({ sae: loaded, history: known })));
   using _sae = sae;
 
-  const metrics = await stage("evaluate SAE", (onProgress) => evaluateSae(sae, store, { seed, signal, onProgress }), (measured) =>
-    `L0 ${measured.l0.toFixed(1)}, FVU ${measured.fvu.toFixed(3)}`,
+  const metrics = await stage(
+    "evaluate SAE",
+    (onProgress) => evaluateSae(sae, store, { seed, signal, onProgress }),
+    (measured) => `L0 ${measured.l0.toFixed(1)}, FVU ${measured.fvu.toFixed(3)}`,
   );
   const splice = await stage(
     "splice into model",
     async (onProgress) => {
       const contexts = await storeContexts(store, { limit: options.spliceContexts, signal });
-      return spliceLoss(model, sae, contexts, { site, mask: store.manifest.mask, batchSize: options.batch, seed, signal, onProgress });
+      return spliceLoss(model, sae, contexts, {
+        site,
+        mask: store.manifest.mask,
+        batchSize: options.batch,
+        seed,
+        signal,
+        onProgress,
+      });
     },
     (measured) => `delta LM loss ${measured.delta.toFixed(4)} nats`,
   );
@@ -143,7 +168,13 @@ async function trainOnStore(
     config,
     batches: shardBatches(store, { split: "train", seed }),
     heldOut: await heldOutRows(store, followedRows, { signal }),
-    metadata: { modelName: name, hookName: site, weightsHash, contextSize: packing.contextSize, prependBos: packing.prependBos },
+    metadata: {
+      modelName: name,
+      hookName: site,
+      weightsHash,
+      contextSize: packing.contextSize,
+      prependBos: packing.prependBos,
+    },
     checkpointDir: join(options.out, "training"),
     signal,
     onProgress,
@@ -165,14 +196,25 @@ function checkSaeFits(sae: Sae, model: LanguageModel, site: string): void {
           ? "the SAE was trained on a model of other weights"
           : null;
   if (complaint === null) return;
-  throw new MismatchError({ code: "SAE_SITE", message: complaint, fix: "give the model and site that the SAE was trained on", where: "--sae" });
+  throw new MismatchError({
+    code: "SAE_SITE",
+    message: complaint,
+    fix: "give the model and site that the SAE was trained on",
+    where: "--sae",
+  });
 }
 
 /** The command without folders of this machine, so that results can be compared and published. */
 function describeCommand(argument: string, options: AtlasOptions): string {
   const flags = Object.entries(options)
-    .filter(([name, value]) => !["json", "quiet", "text", "out", "sae"].includes(name) && value !== undefined)
-    .map(([name, value]) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)} ${String(value)}`);
+    .filter(
+      ([name, value]) =>
+        !["json", "quiet", "text", "out", "sae"].includes(name) && value !== undefined,
+    )
+    .map(
+      ([name, value]) =>
+        `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)} ${String(value)}`,
+    );
   const text = options.text.map((path) => basename(path)).join(" ");
   const sae = options.sae === "train" ? "train" : basename(options.sae);
   return `latentkit atlas ${basename(argument)} --sae ${sae} --text ${text} ${flags.join(" ")} --out DIR`;
@@ -183,6 +225,7 @@ function describeStore({ manifest: { counts, documents } }: ActivationStore): st
 }
 
 function describeSae({ sae, history }: SaeWithHistory): string {
-  const seen = history === null ? "" : `, ${history.presentations.toLocaleString("en")} presentations`;
+  const seen =
+    history === null ? "" : `, ${history.presentations.toLocaleString("en")} presentations`;
   return `${sae.config.architecture}, ${sae.config.dSae.toLocaleString("en")} latents${seen}`;
 }

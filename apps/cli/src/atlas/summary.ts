@@ -10,15 +10,25 @@ export function summariseAtlas(result: AtlasResult, report: string): Table {
   ]);
   const classes = result.classes.map(({ name, dense, sparse }) => [
     `class: ${name}`,
-    result.labelling.status === "withheld" ? "withheld" : `${dense.passed} of ${dense.tested} dense latents`,
+    result.labelling.status === "withheld"
+      ? "withheld"
+      : `${dense.passed} of ${dense.tested} dense latents`,
     `${sparse.passed} of ${sparse.tested} others`,
   ]);
   return {
     columns: [`${result.model.name} ${result.site.name}`, "value", "95% interval or control"],
     rows: [
       ...metrics,
-      ["dense latents", `${result.density.dense} of ${result.sae.dSae}`, `density above ${result.density.threshold}`],
-      ["antipodal dense latents", `${result.antipodality.strongDense}`, `score above ${result.antipodality.strong}`],
+      [
+        "dense latents",
+        `${result.density.dense} of ${result.sae.dSae}`,
+        `density above ${result.density.threshold}`,
+      ],
+      [
+        "antipodal dense latents",
+        `${result.antipodality.strongDense}`,
+        `score above ${result.antipodality.strong}`,
+      ],
       ...classes,
     ],
     footer: `labels ${result.labelling.status}: ${result.labelling.reason}\nreport: ${report}`,

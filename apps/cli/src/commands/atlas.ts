@@ -32,22 +32,48 @@ export function addAtlas(program: Command, terminal: Terminal): void {
   withCommonOptions(
     program
       .command("atlas")
-      .description("Chart an SAE's dense latents: harvest activations, train or load the SAE, measure it, test its latents, write a report.")
+      .description(
+        "Chart an SAE's dense latents: harvest activations, train or load the SAE, measure it, test its latents, write a report.",
+      )
       .argument("<model>", "folder, .gguf file, or `random`")
-      .requiredOption("--sae <dir|train>", "an SAE folder (Latentkit or SAELens), or `train` to train one on the text")
-      .option("--site <name>", "where the SAE reads (default: the SAE's own site, or the residual stream a third of the way up)")
-      .requiredOption("--text <files...>", ".txt, .jsonl (fields id and text, or messages), either gzipped")
-      .requiredOption("--out <dir>", "folder for activations, SAE, result.json and report.html; run again to resume")
+      .requiredOption(
+        "--sae <dir|train>",
+        "an SAE folder (Latentkit or SAELens), or `train` to train one on the text",
+      )
+      .option(
+        "--site <name>",
+        "where the SAE reads (default: the SAE's own site, or the residual stream a third of the way up)",
+      )
+      .requiredOption(
+        "--text <files...>",
+        ".txt, .jsonl (fields id and text, or messages), either gzipped",
+      )
+      .requiredOption(
+        "--out <dir>",
+        "folder for activations, SAE, result.json and report.html; run again to resume",
+      )
       .option("--recipe <name>", `how to train: ${recipeNames.join(", ")} (default: short-run)`)
       .option("--width <n>", "latents to train (default: 8 times the site's width)")
       .option("--k <n>", "active latents of a TopK SAE (default: 64)")
-      .option("--sparsity <lambda>", "weight of a JumpReLU SAE's L0 penalty (default: the recipe's)")
-      .option("--presentations <n>", "activations shown in training, repeats counted (default: the recipe's)")
+      .option(
+        "--sparsity <lambda>",
+        "weight of a JumpReLU SAE's L0 penalty (default: the recipe's)",
+      )
+      .option(
+        "--presentations <n>",
+        "activations shown in training, repeats counted (default: the recipe's)",
+      )
       .option("--max-tokens <n>", "tokens to harvest at most (default: all of the text)")
       .option("--context <n>", "tokens in a context (default: 128)")
       .option("--batch <n>", "contexts in one forward pass (default: 8)")
-      .option("--held-out <share>", "share of documents kept from training, which the atlas is made on (default: 0.1)")
-      .option("--splice-contexts <n>", "held-out contexts on which the language model's loss is measured (default: 64)"),
+      .option(
+        "--held-out <share>",
+        "share of documents kept from training, which the atlas is made on (default: 0.1)",
+      )
+      .option(
+        "--splice-contexts <n>",
+        "held-out contexts on which the language model's loss is measured (default: 64)",
+      ),
   ).action(async (model: string, raw: unknown) => {
     const options = parseOptions(schema, raw);
     const { result, report } = await runAtlas(model, options, terminal);

@@ -20,11 +20,19 @@ export function addCapture(program: Command, terminal: Terminal): void {
   withCommonOptions(
     program
       .command("capture")
-      .description("Run a model and write the values at named sites as f32 safetensors, with the tokens (i32).")
+      .description(
+        "Run a model and write the values at named sites as f32 safetensors, with the tokens (i32).",
+      )
       .argument("<model>", "folder, .gguf file, or `random`")
       .option("--prompt <text>", "text to run")
-      .option("--tokens <rows>", 'token ids instead: "1,2,3;4,5,6" is a batch of two rows of equal length')
-      .requiredOption("--sites <names>", "sites with commas, for example blocks.9.hook_resid_post,logits")
+      .option(
+        "--tokens <rows>",
+        'token ids instead: "1,2,3;4,5,6" is a batch of two rows of equal length',
+      )
+      .requiredOption(
+        "--sites <names>",
+        "sites with commas, for example blocks.9.hook_resid_post,logits",
+      )
       .requiredOption("--out <file>", "safetensors file to write")
       .addHelpText("after", "\n`latentkit inspect MODEL` lists a model's sites."),
   ).action(async (argument: string, raw: unknown) => {
@@ -42,9 +50,21 @@ export function addCapture(program: Command, terminal: Terminal): void {
       })),
     );
     const shape = [tokens.length, tokens[0]?.length ?? 0];
-    const ids = { name: "tokens", dtype: "i32" as const, shape, bytes: Int32Array.from(tokens.flat()) };
-    await writeSafetensors(options.out, [...captured, ids], { model: model.name, weights: model.identity().weightsHash });
-    const rows = [...captured, ids].map(({ name, dtype, shape: sizes }) => ({ name, dtype, shape: sizes }));
+    const ids = {
+      name: "tokens",
+      dtype: "i32" as const,
+      shape,
+      bytes: Int32Array.from(tokens.flat()),
+    };
+    await writeSafetensors(options.out, [...captured, ids], {
+      model: model.name,
+      weights: model.identity().weightsHash,
+    });
+    const rows = [...captured, ids].map(({ name, dtype, shape: sizes }) => ({
+      name,
+      dtype,
+      shape: sizes,
+    }));
     printResult(terminal, options.json, { out: options.out, tensors: rows }, () => ({
       columns: ["tensor", "dtype", "shape"],
       rows: rows.map((row) => [row.name, row.dtype, `[${row.shape.join(", ")}]`]),
@@ -54,7 +74,10 @@ export function addCapture(program: Command, terminal: Terminal): void {
 }
 
 /** The rows of `--tokens`, or `--prompt` as one row. */
-function tokenRows(model: LanguageModel, options: { prompt?: string | undefined; tokens?: string | undefined }): number[][] {
+function tokenRows(
+  model: LanguageModel,
+  options: { prompt?: string | undefined; tokens?: string | undefined },
+): number[][] {
   if ((options.prompt === undefined) === (options.tokens === undefined)) {
     throw new ConfigError({
       code: "USAGE_PROMPT",

@@ -2,7 +2,13 @@ import type { Command } from "commander";
 import { ConfigError } from "@latentkit/core";
 import { z } from "zod";
 import { openModel } from "../open-model.ts";
-import { commonSchema, count, parseOptions, parseTokenRows, withCommonOptions } from "../options.ts";
+import {
+  commonSchema,
+  count,
+  parseOptions,
+  parseTokenRows,
+  withCommonOptions,
+} from "../options.ts";
 import type { Terminal } from "../terminal.ts";
 
 const schema = z.object({
@@ -58,9 +64,12 @@ export function addGenerate(program: Command, terminal: Terminal): void {
 }
 
 /** What to continue. Throws `ConfigError` `USAGE_PROMPT`. */
-function promptOf(options: z.infer<typeof schema>): { prompt: string } | { tokens: number[] } | { messages: { role: string; content: string }[] } {
+function promptOf(
+  options: z.infer<typeof schema>,
+): { prompt: string } | { tokens: number[] } | { messages: { role: string; content: string }[] } {
   const { prompt, tokens, chat } = options;
-  if (prompt !== undefined && tokens === undefined) return chat ? { messages: [{ role: "user", content: prompt }] } : { prompt };
+  if (prompt !== undefined && tokens === undefined)
+    return chat ? { messages: [{ role: "user", content: prompt }] } : { prompt };
   const rows = tokens === undefined || prompt !== undefined || chat ? [] : parseTokenRows(tokens);
   const [row] = rows;
   if (row !== undefined && rows.length === 1) return { tokens: row };

@@ -9,7 +9,9 @@ export function addInspect(program: Command, terminal: Terminal): void {
   withCommonOptions(
     program
       .command("inspect")
-      .description("Say what a path is: a model, an SAE, activation shards, a safetensors file or an atlas.")
+      .description(
+        "Say what a path is: a model, an SAE, activation shards, a safetensors file or an atlas.",
+      )
       .argument("<path>", "file or folder"),
   ).action(async (path: string, raw: unknown) => {
     const options = parseOptions(z.object(commonSchema), raw);
@@ -17,7 +19,9 @@ export function addInspect(program: Command, terminal: Terminal): void {
     printResult(terminal, options.json, found, () => ({
       columns: [found.kind, ""],
       rows: Object.entries(found.facts).map(([name, value]) => [name, String(value)]),
-      footer: found.tables.map(({ title, lines }) => `${title}\n${lines.map((line) => `  ${line}`).join("\n")}`).join("\n\n"),
+      footer: found.tables
+        .map(({ title, lines }) => `${title}\n${lines.map((line) => `  ${line}`).join("\n")}`)
+        .join("\n\n"),
     }));
   });
 }

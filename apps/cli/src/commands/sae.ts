@@ -23,8 +23,13 @@ export function addSae(program: Command, terminal: Terminal): void {
   withCommonOptions(
     sae
       .command("encode")
-      .description("Encode activations: `input [n, d_in]` gives `features [n, d_sae]` and `reconstruction [n, d_in]`.")
-      .argument("<sae>", "SAE folder: cfg.json and sae_weights.safetensors, as Latentkit and SAELens write them")
+      .description(
+        "Encode activations: `input [n, d_in]` gives `features [n, d_sae]` and `reconstruction [n, d_in]`.",
+      )
+      .argument(
+        "<sae>",
+        "SAE folder: cfg.json and sae_weights.safetensors, as Latentkit and SAELens write them",
+      )
       .requiredOption("--input <file>", "safetensors with a tensor named input")
       .requiredOption("--out <file>", "safetensors file to write"),
   ).action(async (folder: string, raw: unknown) => {
@@ -33,8 +38,10 @@ export function addSae(program: Command, terminal: Terminal): void {
     using loaded = await loadSae(folder, { device });
     const { data, rows } = await readInput(options.input, loaded);
     const { dIn, dSae } = loaded.config;
-    const { features, reconstruction } = await runStage(terminal, { title: "encode", quiet: options.quiet }, (onProgress) =>
-      encodeAll(loaded, data, rows, { signal: terminal.signal, onProgress }),
+    const { features, reconstruction } = await runStage(
+      terminal,
+      { title: "encode", quiet: options.quiet },
+      (onProgress) => encodeAll(loaded, data, rows, { signal: terminal.signal, onProgress }),
     );
     const identity = await loaded.identity();
     await writeSafetensors(
@@ -45,15 +52,21 @@ export function addSae(program: Command, terminal: Terminal): void {
       ],
       { sae: identity },
     );
-    const l0 = features.reduce((active, value) => active + (value > 0 ? 1 : 0), 0) / Math.max(1, rows);
-    printResult(terminal, options.json, { out: options.out, rows, dIn, dSae, l0, sae: identity }, () => ({
-      columns: ["tensor", "shape"],
-      rows: [
-        ["features", `[${rows}, ${dSae}]`],
-        ["reconstruction", `[${rows}, ${dIn}]`],
-      ],
-      footer: `L0 ${l0.toFixed(1)}; written to ${options.out}`,
-    }));
+    const l0 =
+      features.reduce((active, value) => active + (value > 0 ? 1 : 0), 0) / Math.max(1, rows);
+    printResult(
+      terminal,
+      options.json,
+      { out: options.out, rows, dIn, dSae, l0, sae: identity },
+      () => ({
+        columns: ["tensor", "shape"],
+        rows: [
+          ["features", `[${rows}, ${dSae}]`],
+          ["reconstruction", `[${rows}, ${dIn}]`],
+        ],
+        footer: `L0 ${l0.toFixed(1)}; written to ${options.out}`,
+      }),
+    );
   });
 }
 
@@ -71,7 +84,9 @@ async function encodeAll(
     throwIfAborted(signal);
     const end = Math.min(rows, start + blockRows);
     const [dense, decoded] = sae.device.scope(() => {
-      const sparse = sae.encode(sae.device.tensor(data.subarray(start * dIn, end * dIn), [end - start, dIn]));
+      const sparse = sae.encode(
+        sae.device.tensor(data.subarray(start * dIn, end * dIn), [end - start, dIn]),
+      );
       return [sparseToDense(sparse), sae.decode(sparse)] as const;
     });
     features.set(await dense.floats(), start * dSae);

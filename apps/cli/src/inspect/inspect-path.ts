@@ -18,7 +18,12 @@ export interface Inspection {
 /** Recognises a file or folder by what it holds. Throws `IoError` `PATH_MISSING` or `FormatError` `PATH_UNKNOWN`. */
 export async function inspectPath(path: string): Promise<Inspection> {
   if (!existsSync(path)) {
-    throw new IoError({ code: "PATH_MISSING", message: `there is nothing at "${path}"`, fix: "check the path", where: path });
+    throw new IoError({
+      code: "PATH_MISSING",
+      message: `there is nothing at "${path}"`,
+      fix: "check the path",
+      where: path,
+    });
   }
   const has = (name: string) => existsSync(join(path, name));
   if (statSync(path).isDirectory()) {
@@ -52,7 +57,9 @@ async function inspectModel(path: string): Promise<Inspection> {
         ...config,
         endTokens: config.endTokens.join(", "),
         parameters: parametersIn(tensors),
-        "stored bytes": tensors.names().reduce((sum, name) => sum + tensors.info(name).byteLength, 0),
+        "stored bytes": tensors
+          .names()
+          .reduce((sum, name) => sum + tensors.info(name).byteLength, 0),
         tokenizer: tokenizer === null ? "none" : `${tokenizer.vocabularySize} tokens`,
         "chat template": tokenizer !== null && tokenizer.chatTemplate !== null,
         "weights hash": await checkpoint.weightsHash(),
@@ -61,7 +68,13 @@ async function inspectModel(path: string): Promise<Inspection> {
         { title: "tensors by format", lines: countFormats(tensors) },
         {
           title: `sites (L is 0 to ${config.layers - 1})`,
-          lines: ["hook_embed", ...blockSites.map((site) => `blocks.L.${site}`), "ln_final.hook_scale", "ln_final.hook_normalized", "logits"],
+          lines: [
+            "hook_embed",
+            ...blockSites.map((site) => `blocks.L.${site}`),
+            "ln_final.hook_scale",
+            "ln_final.hook_normalized",
+            "logits",
+          ],
         },
       ],
     };
@@ -87,7 +100,11 @@ async function inspectSae(path: string): Promise<Inspection> {
   const config = await readJson(join(path, "cfg.json"), z.record(z.string(), z.unknown()));
   const store = await openSafetensors(await openFile(join(path, "sae_weights.safetensors")));
   try {
-    return { kind: "sae", facts: scalarsOf(config), tables: [{ title: "tensors", lines: tensorLines(store) }] };
+    return {
+      kind: "sae",
+      facts: scalarsOf(config),
+      tables: [{ title: "tensors", lines: tensorLines(store) }],
+    };
   } finally {
     await store.close();
   }
@@ -101,7 +118,7 @@ async function inspectActivations(path: string): Promise<Inspection> {
     facts: {
       model: manifest.model.name,
       site: manifest.site,
-      "d_in": manifest.dIn,
+      d_in: manifest.dIn,
       dtype: manifest.dtype,
       contexts: counts.contexts,
       tokens: counts.tokens,
@@ -112,17 +129,30 @@ async function inspectActivations(path: string): Promise<Inspection> {
       "context size": manifest.packing.contextSize,
       documents: manifest.documents.count,
     },
-    tables: [{ title: "shards", lines: manifest.shards.map((shard) => `${shard.file}  ${shard.split}  ${shard.tokens} tokens`) }],
+    tables: [
+      {
+        title: "shards",
+        lines: manifest.shards.map(
+          (shard) => `${shard.file}  ${shard.split}  ${shard.tokens} tokens`,
+        ),
+      },
+    ],
   };
 }
 
 async function inspectAtlas(path: string): Promise<Inspection> {
   const result = await readJson(join(path, "result.json"), z.record(z.string(), z.unknown()));
-  return { kind: "atlas", facts: scalarsOf(result), tables: [{ title: "open", lines: [join(path, "report.html")] }] };
+  return {
+    kind: "atlas",
+    facts: scalarsOf(result),
+    tables: [{ title: "open", lines: [join(path, "report.html")] }],
+  };
 }
 
 function parametersIn(store: TensorStore): number {
-  return store.names().reduce((sum, name) => sum + store.info(name).shape.reduce((size, axis) => size * axis, 1), 0);
+  return store
+    .names()
+    .reduce((sum, name) => sum + store.info(name).shape.reduce((size, axis) => size * axis, 1), 0);
 }
 
 function tensorLines(store: TensorStore): string[] {
@@ -142,11 +172,25 @@ function countFormats(store: TensorStore): string[] {
 }
 
 /** The entries of an object that fit on a line, nested ones with dotted names. */
-function scalarsOf(value: Readonly<Record<string, unknown>>, prefix = ""): Record<string, string | number | boolean | null> {
+function scalarsOf(
+  value: Readonly<Record<string, unknown>>,
+  prefix = "",
+): Record<string, string | number | boolean | null> {
   const facts: Record<string, string | number | boolean | null> = {};
   for (const [key, entry] of Object.entries(value)) {
-    if (typeof entry === "string" || typeof entry === "number" || typeof entry === "boolean" || entry === null) facts[prefix + key] = entry;
-    else if (typeof entry === "object" && entry !== null && !Array.isArray(entry) && prefix === "") {
+    if (
+      typeof entry === "string" ||
+      typeof entry === "number" ||
+      typeof entry === "boolean" ||
+      entry === null
+    )
+      facts[prefix + key] = entry;
+    else if (
+      typeof entry === "object" &&
+      entry !== null &&
+      !Array.isArray(entry) &&
+      prefix === ""
+    ) {
       // A nested object is a plain record here: it came out of JSON.
       Object.assign(facts, scalarsOf(entry as Record<string, unknown>, `${key}.`));
     }

@@ -11,6 +11,8 @@ type SparseKernels = Pick<
   | "sparseToDense"
   | "reluGradient"
   | "jumpReluGradient"
+  | "jumpReluDense"
+  | "jumpReluDenseGradient"
 >;
 
 export function sparseKernels({ heap, wasm }: Runtime): SparseKernels {
@@ -140,6 +142,46 @@ export function sparseKernels({ heap, wasm }: Runtime): SparseKernels {
           sums,
         );
         wasm.addSums(sums, address(dThreshold), rows.width);
+      });
+    },
+
+    jumpReluDense(pre, threshold, rows, width, out, fired) {
+      wasm.jumpReluDense(
+        address(pre),
+        address(threshold),
+        rows,
+        width,
+        address(out),
+        address(fired),
+      );
+    },
+
+    jumpReluDenseGradient(
+      pre,
+      threshold,
+      rows,
+      width,
+      bandwidth,
+      sparsity,
+      dValues,
+      dPre,
+      dThreshold,
+    ) {
+      heap.withScratch(width * 8, (sums) => {
+        wasm.fillBytes(sums, 0, width * 8);
+        wasm.jumpReluDenseGradient(
+          address(pre),
+          address(threshold),
+          rows,
+          width,
+          bandwidth / 2,
+          bandwidth,
+          sparsity,
+          address(dValues),
+          address(dPre),
+          sums,
+        );
+        wasm.addSums(sums, address(dThreshold), width);
       });
     },
   };

@@ -39,6 +39,13 @@ const libraries: Readonly<Record<string, readonly string[]>> = {
 
 const [rowMajor, noTranspose, transposed] = [101, 111, 112];
 
+/**
+ * Multiplications (m n k) up to which OpenBLAS is held to one thread. Such a product takes some 40 microseconds; waking and
+ * joining a thread costs as much, and far more where other programs hold the cores (attention over 128 tokens, two threads,
+ * busy machine: 446 ms for a model's layers, against 159).
+ */
+const oneThreadProducts = 1 << 21;
+
 /** Libraries that are looked for on this system, in order. */
 export function blasCandidates(): readonly string[] {
   return libraries[nodeProcess()?.platform ?? ""] ?? [];
@@ -80,6 +87,11 @@ function bind(handle: KoffiLibrary, library: string): BlasLibrary {
     "void cblas_sgemm(int, int, int, int, int, int, float, float *, int, float *, int, float, float *, int)",
   );
   const { name, threads } = identify(handle, library);
+  const setThreads =
+    threads > 1 && name.startsWith("openblas")
+      ? handle.func("void openblas_set_num_threads(int)")
+      : null;
+  let active = threads;
   return {
     name,
     threads,
@@ -88,6 +100,11 @@ function bind(handle: KoffiLibrary, library: string): BlasLibrary {
         transposeA ? transposed : noTranspose,
         transposeB ? transposed : noTranspose,
       ];
+      const wanted = m * n * k <= oneThreadProducts ? 1 : threads;
+      if (setThreads !== null && wanted !== active) {
+        setThreads(wanted);
+        active = wanted;
+      }
       sgemm(rowMajor, opA, opB, m, n, k, alpha, a, strideA, b, strideB, beta, out, strideOut);
     },
   };

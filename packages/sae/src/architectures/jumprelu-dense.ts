@@ -1,13 +1,12 @@
 import { ConfigError } from "@latentkit/core";
 import {
-  abs,
   addInto,
+  addMatmul,
   affine,
+  jumpReluDense,
+  jumpReluDenseGradient,
   linear,
   matmul,
-  maximum,
-  minimum,
-  mul,
   sub,
   sum,
   sumOfSquares,
@@ -31,7 +30,8 @@ export function denseJumpReluBlock(
 ): Tensor {
   const { parameters, gradients, sparsity } = step;
   const { threshold } = parameters;
-  if (threshold === null || gradients.threshold === null) {
+  const dThreshold = gradients.threshold;
+  if (threshold === null || dThreshold === null) {
     throw new ConfigError({
       code: "SAE_CONFIG_INVALID",
       message: "a JumpReLU SAE was given no threshold",
@@ -42,43 +42,25 @@ export function denseJumpReluBlock(
   const { bandwidth } = config;
   const input = sub(target, parameters.decoderBias);
   const pre = linear(input, parameters.encoderRows, parameters.encoderBias);
-  const margin = sub(pre, threshold);
-  const fires = isPositive(margin, 1, 0);
-  const latents = mul(pre, fires);
-  pre.dispose();
-  // 1 where |pre - theta| < eps / 2.
-  const inWindow = isPositive(abs(margin), -1, bandwidth / 2);
-  margin.dispose();
-
-  const output = matmul(latents, parameters.decoder);
+  const latents = jumpReluDense(pre, threshold, firing);
   // (W_dec f + b_dec) - x, of which `input` already holds x - b_dec.
-  const error = sub(output, input);
+  const error = sub(matmul(latents, parameters.decoder), input);
   const dOutput = affine(error, { factor: 2 / batch, bias: 0 });
-  const dLatents = linear(dOutput, parameters.decoder);
-  const dPre = mul(dLatents, fires);
+  addMatmul(gradients.decoder, latents, dOutput, { transposeA: true });
+  latents.dispose();
 
-  addInto(gradients.decoder, matmul(latents, dOutput, { transposeA: true }));
-  addInto(gradients.encoderRows, matmul(dPre, input, { transposeA: true }));
+  const dPre = linear(dOutput, parameters.decoder);
+  jumpReluDenseGradient({
+    pre,
+    threshold,
+    bandwidth,
+    sparsity: sparsity / batch,
+    dValues: dPre,
+    dThreshold,
+  });
+  pre.dispose();
+  addMatmul(gradients.encoderRows, dPre, input, { transposeA: true });
   addInto(gradients.encoderBias, sum(dPre, { axis: 0 }));
   addOutputBiasGradient(gradients, dOutput);
-  const throughLatent = mul(
-    sum(mul(dLatents, inWindow), { axis: 0 }),
-    affine(threshold, { factor: -1 / bandwidth, bias: 0 }),
-  );
-  const throughCount = affine(sum(inWindow, { axis: 0 }), {
-    factor: -sparsity / (batch * bandwidth),
-    bias: 0,
-  });
-  addInto(gradients.threshold, throughLatent);
-  addInto(gradients.threshold, throughCount);
-  addInto(firing, sum(fires, { axis: 0 }));
   return sumOfSquares(error);
-}
-
-/**
- * 1 where `x * sign + offset` > 0, else 0, from elementwise operators: a difference of two floats of ordinary size is 0 or far
- * above 1e-30, so scaling it by 1e30 and clipping to [0, 1] is exact.
- */
-function isPositive(x: Tensor, sign: 1 | -1, offset: number): Tensor {
-  return minimum(maximum(affine(x, { factor: sign * 1e30, bias: offset * 1e30 }), 0), 1);
 }

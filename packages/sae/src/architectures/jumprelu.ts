@@ -49,7 +49,7 @@ async function gradients(step: GradientStep): Promise<StepResult> {
   // The registry hands each architecture its own member of the union.
   const config = step.config as JumpReluTrainConfig;
   const batch = x.shape[0] ?? 0;
-  const firing = device.zeros([config.dSae], step.dense ? "f32" : "i32");
+  const firing = device.zeros([config.dSae], "i32");
   const squared: Tensor[] = [];
   try {
     for (const [start, end] of rowBlocks(batch, blockRows)) {
@@ -61,7 +61,7 @@ async function gradients(step: GradientStep): Promise<StepResult> {
     }
     let squaredError = 0;
     for (const scalar of squared) squaredError += await scalar.item();
-    const counts = step.dense ? await firing.floats() : await firing.integers();
+    const counts = await firing.integers();
     let active = 0;
     for (const count of counts) active += count;
     return {

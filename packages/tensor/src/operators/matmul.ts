@@ -1,6 +1,6 @@
 import { formatShape, sameShape, type Shape, sizeOf } from "@latentkit/core";
 import type { MatmulPlan } from "../backend.ts";
-import { floats, sameDevice, shapeError } from "../checks.ts";
+import { floats, requireShape, sameDevice, shapeError } from "../checks.ts";
 import type { Tensor } from "../tensor.ts";
 
 /** How a matrix product reads its operands. */
@@ -18,30 +18,55 @@ export interface MatmulOptions {
  * shared by all of the other's matrices. Throws `ShapeError` otherwise.
  */
 export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
+  const { shape, plan } = planMatmul("matmul", a, b, options, 0);
+  const out = a.device.empty(shape);
+  issue(a, b, out, plan);
+  return out;
+}
+
+/** `target += alpha * a @ b`, in place; shapes as {@link matmul} has them. */
+export function addMatmul(target: Tensor, a: Tensor, b: Tensor, options: MatmulOptions = {}): void {
+  const { shape, plan } = planMatmul("addMatmul", a, b, options, 1);
+  floats("addMatmul", target, "target");
+  sameDevice("addMatmul", a, target);
+  requireShape("addMatmul", "target", target.shape, shape, "the product's");
+  issue(a, b, target, plan);
+}
+
+function issue(a: Tensor, b: Tensor, out: Tensor, plan: MatmulPlan): void {
+  if (out.size === 0) return;
+  const { kernels } = a.device.backend;
+  if (plan.k > 0) kernels.matmul(a.slice, b.slice, out.slice, plan);
+  else if (plan.beta === 0) kernels.fill(out.slice, 0);
+}
+
+/** Checks the operands; gives the product's shape and the kernel's plan. */
+function planMatmul(
+  operator: string,
+  a: Tensor,
+  b: Tensor,
+  options: MatmulOptions,
+  beta: number,
+): { readonly shape: Shape; readonly plan: MatmulPlan } {
   const { transposeA = false, transposeB = false, alpha = 1 } = options;
-  const [left, right] = [floats("matmul", a, "a"), floats("matmul", b, "b")];
-  sameDevice("matmul", a, b);
+  floats(operator, a, "a");
+  floats(operator, b, "b");
+  sameDevice(operator, a, b);
   if (a.shape.length < 2 || b.shape.length < 2)
-    throw mismatch(a.shape, b.shape, "at least two axes each");
+    throw mismatch(operator, a.shape, b.shape, "at least two axes each");
   const [aRows, aColumns] = matrixOf(a.shape);
   const [bRows, bColumns] = matrixOf(b.shape);
   const [m, k] = transposeA ? [aColumns, aRows] : [aRows, aColumns];
   const [kOfB, n] = transposeB ? [bColumns, bRows] : [bRows, bColumns];
   if (k !== kOfB)
     throw mismatch(
+      operator,
       a.shape,
       b.shape,
       `equal inner sizes, not ${k} and ${kOfB}${transposeA || transposeB ? ` (transposeA ${transposeA}, transposeB ${transposeB})` : ""}`,
     );
-  const leading = leadingAxes(a.shape, b.shape);
+  const leading = leadingAxes(operator, a.shape, b.shape);
   const batch = sizeOf(leading);
-  const out = a.device.empty([...leading, m, n]);
-  if (out.size === 0) return out;
-  const { kernels } = a.device.backend;
-  if (k === 0) {
-    kernels.fill(out.slice, 0);
-    return out;
-  }
   // Matrices that all meet the same b are one tall matrix: one large product instead of many small ones.
   const fold = b.shape.length === 2 && !transposeA;
   const plan: MatmulPlan = {
@@ -58,10 +83,9 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
     batchStrideB: b.shape.length === 2 ? 0 : k * n,
     batchStrideOut: m * n,
     alpha,
-    beta: 0,
+    beta,
   };
-  kernels.matmul(left, right, out.slice, plan);
-  return out;
+  return { shape: [...leading, m, n], plan };
 }
 
 /**
@@ -126,16 +150,16 @@ function matrixOf(shape: Shape): [rows: number, columns: number] {
   return [shape[shape.length - 2] ?? 1, shape[shape.length - 1] ?? 1];
 }
 
-function leadingAxes(a: Shape, b: Shape): Shape {
+function leadingAxes(operator: string, a: Shape, b: Shape): Shape {
   const [ofA, ofB] = [a.slice(0, -2), b.slice(0, -2)];
   if (b.length === 2) return ofA;
   if (a.length === 2 || sameShape(ofA, ofB)) return ofB;
-  throw mismatch(a, b, "equal leading axes, or one operand of rank 2");
+  throw mismatch(operator, a, b, "equal leading axes, or one operand of rank 2");
 }
 
-function mismatch(a: Shape, b: Shape, expected: string): Error {
+function mismatch(operator: string, a: Shape, b: Shape, expected: string): Error {
   return shapeError(
-    "matmul",
+    operator,
     `shapes ${formatShape(a)} and ${formatShape(b)}, expected ${expected}`,
   );
 }

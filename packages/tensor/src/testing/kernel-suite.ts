@@ -8,6 +8,7 @@ import { elementwiseSuite } from "./suite/elementwise.ts";
 import { goldenSuite } from "./suite/goldens.ts";
 import { gradientSuite } from "./suite/gradients.ts";
 import { guardSuite } from "./suite/guards.ts";
+import { jumpReluDenseSuite } from "./suite/jump-relu-dense.ts";
 import { layoutSuite } from "./suite/layout.ts";
 import { matmulSuite } from "./suite/matmul.ts";
 import { optimiseSuite } from "./suite/optimise.ts";
@@ -73,6 +74,7 @@ export function kernelSuite(name: string, makeDevice: () => Device | Promise<Dev
     });
     describe("gradients", () => {
       gradientSuite(suite);
+      jumpReluDenseSuite(suite);
     });
     describe("optimisation", () => {
       optimiseSuite(suite);
