@@ -64,6 +64,6 @@ run("node", [
   "--text",
   ...bestText(),
   "--out",
-  join("out", `atlas-${basename(model)}`),
+  join("out", `atlas-${basename(model, ".gguf")}`),
   ...process.argv.slice(2),
 ]);

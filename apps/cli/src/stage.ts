@@ -69,6 +69,8 @@ export function describeProgress(event: ProgressEvent, seconds: number, first = 
       parts.push(`${describeSeconds((total - done) / rate)} left`);
   }
   for (const [name, value] of Object.entries(figures)) {
+    // The rate is in the line already.
+    if (name === "tokensPerSecond") continue;
     parts.push(`${name} ${value.toLocaleString("en", { maximumSignificantDigits: 3 })}`);
   }
   return parts.join("  ");

@@ -20,6 +20,9 @@ import { openModel } from "../open-model.ts";
 import { runStage } from "../stage.ts";
 import type { Terminal } from "../terminal.ts";
 
+/** Memory for the training activations that are mixed with each other: the more documents a batch mixes, the calmer training is. */
+const mixedBytes = 2 ** 31;
+
 /** Held-out activations on which training is followed: enough for densities of 0.1 to be within 0.3 points. */
 const followedRows = 20_000;
 
@@ -166,7 +169,7 @@ async function trainOnStore(
   const trained = await trainSae({
     device: model.device,
     config,
-    batches: shardBatches(store, { split: "train", seed }),
+    batches: shardBatches(store, { split: "train", seed, bufferShards: mixedShards(store) }),
     heldOut: await heldOutRows(store, followedRows, { signal }),
     metadata: {
       modelName: name,
@@ -181,6 +184,12 @@ async function trainOnStore(
   });
   await saveSae(trained.sae, join(options.out, "sae"), { history: trained.history });
   return trained;
+}
+
+/** As many shards as {@link mixedBytes} holds, and at least four. */
+function mixedShards({ manifest, dIn }: ActivationStore): number {
+  const largest = Math.max(1, ...manifest.shards.map(({ tokens }) => tokens));
+  return Math.max(4, Math.floor(mixedBytes / (largest * dIn * 4)));
 }
 
 /** An SAE of another model or site would compute without complaint and mean nothing. */
