@@ -132,6 +132,64 @@ describe("errors exit 1 with two lines", () => {
   });
 });
 
+describe("bad files exit 1 with two lines, and leave nothing behind", () => {
+  const harvestOf = (text: string) => [
+    "harvest",
+    "random",
+    "--site",
+    "blocks.0.hook_resid_post",
+    "--text",
+    text,
+    "--out",
+    join(folder, "never"),
+  ];
+  it.each<{
+    what: string;
+    name: string;
+    bytes: Uint8Array;
+    args: (path: string) => string[];
+    says: string;
+  }>([
+    {
+      what: "an empty text",
+      name: "empty.txt",
+      bytes: new Uint8Array(0),
+      args: harvestOf,
+      says: "TEXT_EMPTY",
+    },
+    {
+      what: "text that is not UTF-8",
+      name: "latin1.txt",
+      bytes: Uint8Array.of(0x63, 0x61, 0x66, 0xe9, 0x0a),
+      args: harvestOf,
+      says: "TEXT_NOT_UTF8",
+    },
+    {
+      what: "a truncated GGUF file",
+      name: "short.gguf",
+      bytes: Uint8Array.of(0x47, 0x47, 0x55, 0x46, 3, 0, 0, 0, 9, 0, 0, 0),
+      args: (path) => ["inspect", path],
+      says: "GGUF_",
+    },
+    {
+      what: "a safetensors file whose header lies",
+      name: "lies.safetensors",
+      bytes: Uint8Array.of(0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f),
+      args: (path) => ["inspect", path],
+      says: "SAFETENSORS_",
+    },
+  ])("$what", async ({ name, bytes, args, says }) => {
+    const path = join(folder, name);
+    await writeFile(path, bytes);
+    const { code, stdout, stderr } = await run([...args(path), "--quiet"]);
+    expect(code).toBe(1);
+    expect(stdout).toBe("");
+    expect(stderr).toContain(says);
+    expect(stderr).toContain(name);
+    expect(stderr.trimEnd().split("\n")).toHaveLength(2);
+  });
+});
+
 describe("capture", () => {
   it("writes named f32 tensors and the tokens", async () => {
     const out = join(folder, "capture.safetensors");

@@ -28,6 +28,7 @@ describe("recipes", () => {
   it("has the short run's measured values, with warm-ups and points that scale with its length", () => {
     const config = shortRunJumpRelu({ dSae: 4608, tokens: 2_048_000 });
     expect(config).toMatchObject({
+      decoderBias: "geometric-median",
       steps: 2000,
       batchSize: 1024,
       learningRate: 1e-3,
