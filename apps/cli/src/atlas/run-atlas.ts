@@ -14,7 +14,7 @@ import type { Sae, TrainingHistory } from "@latentkit/sae";
 import { loadHistory, loadSae, saveSae, trainSae } from "@latentkit/sae/node";
 import { buildAtlas } from "@latentkit/taxonomy";
 import type { AtlasResult } from "@latentkit/taxonomy";
-import manifest from "../../package.json" with { type: "json" };
+import packageJson from "../../package.json" with { type: "json" };
 import type { AtlasOptions } from "../commands/atlas.ts";
 import { openModel } from "../open-model.ts";
 import { runStage } from "../stage.ts";
@@ -107,7 +107,7 @@ export async function runAtlas(
         seed,
         corpusName: options.text.map((path) => basename(path)).join(", "),
         command: describeCommand(argument, options),
-        versions: { latentkit: manifest.version, node: process.version },
+        versions: { latentkit: packageJson.version, node: process.version },
         signal,
         onProgress,
       }),
