@@ -39,7 +39,7 @@ export default defineConfig({
   ignoreDeadLinks: [
     /^(?:\.\/)?(?:\.\.\/)+(?:README|CONTRIBUTING|AGENTS|FEATURES|packages|apps|tools)/,
   ],
-  srcExclude: ["results/**", "adr/template.md"],
+  srcExclude: ["adr/template.md"],
   themeConfig: {
     nav: [
       { text: "Learn", link: "/learn/" },
@@ -47,6 +47,7 @@ export default defineConfig({
       { text: "Reference", link: "/reference/" },
       { text: "Errors", link: "/errors/" },
       { text: "Papers", link: "/papers/" },
+      { text: "Results", link: "/results/" },
       { text: "Decisions", link: "/adr/" },
     ],
     sidebar: {

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openSafetensors } from "@latentkit/loaders";
@@ -281,6 +281,7 @@ describe("atlas", () => {
       sae: { architecture: "jumprelu", dSae: 128, dIn: 64 },
     });
     expect(await readFile(join(out, "report.html"), "utf8")).toContain("<!doctype html>");
+    expect(await readdir(join(out, "figures"))).toContain("density.svg");
     expect((await atlas("--sae", "train", "--out", out)).code).toBe(0);
     const again = JSON.parse(await readFile(join(out, "result.json"), "utf8"));
     expect({ ...again, createdAt: "" }).toEqual({ ...result, createdAt: "" });

@@ -9,6 +9,8 @@ export type {
   ReportTokenScore,
   ReportTraining,
 } from "./atlas-report.ts";
+export { atlasFigures } from "./atlas-figures.ts";
+export type { FigureFile } from "./atlas-figures.ts";
 export { escapeHtml, visibleText, visibleToken } from "./markup.ts";
 export { renderAtlas } from "./render-atlas.ts";
 export { displayWidth, renderTable } from "./terminal-table.ts";

@@ -1,9 +1,6 @@
+import { figuresOf } from "./atlas-figures.ts";
 import type { AtlasReport } from "./atlas-report.ts";
-import { antipodalityScatter, densityHistogram } from "./figures/density.ts";
-import { type Figure, renderFigure } from "./figures/figure.ts";
-import { cosineHeatMap } from "./figures/heat-map.ts";
-import { componentSpectrum, nullspaceShares, unembeddingFigure } from "./figures/spectra.ts";
-import { trainingCurves } from "./figures/training.ts";
+import { renderFigure } from "./figures/figure.ts";
 import { type Html, markup, trusted } from "./markup.ts";
 import { pageScript, pageScriptHash } from "./page/script.ts";
 import { pageStyle } from "./page/style.ts";
@@ -65,19 +62,10 @@ export function renderAtlas(report: AtlasReport): string {
 }
 
 function figuresSection(report: AtlasReport): Html {
-  const figures = [
-    densityHistogram(report),
-    antipodalityScatter(report),
-    cosineHeatMap(report),
-    componentSpectrum(report),
-    unembeddingFigure(report),
-    nullspaceShares(report),
-  ].filter((figure): figure is Figure => figure !== null);
-  const training = trainingCurves(report);
   return markup`<section id="figures" aria-labelledby="figures-title">
     <h2 id="figures-title">Figures</h2>
     <div class="figures">
-      ${figures.map(renderFigure)}${training === null ? null : trusted(renderFigure(training).markup.replace("<figure ", '<figure class="wide" '))}
+      ${figuresOf(report).map(renderFigure)}
     </div>
   </section>`;
 }

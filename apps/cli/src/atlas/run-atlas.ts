@@ -8,7 +8,7 @@ import type { OnProgress } from "@latentkit/core";
 import { writeFileAtomic } from "@latentkit/loaders/node";
 import { blockSite } from "@latentkit/models";
 import type { LanguageModel } from "@latentkit/models";
-import { renderAtlas } from "@latentkit/report";
+import { atlasFigures, renderAtlas } from "@latentkit/report";
 import { evaluateSae, recipe, spliceLoss, storeContexts } from "@latentkit/sae";
 import type { Sae, TrainingHistory } from "@latentkit/sae";
 import { loadHistory, loadSae, saveSae, trainSae } from "@latentkit/sae/node";
@@ -116,6 +116,9 @@ export async function runAtlas(
   const report = join(out, "report.html");
   await writeFileAtomic(join(out, "result.json"), `${JSON.stringify(result, null, 2)}\n`);
   await writeFileAtomic(report, renderAtlas(result));
+  await mkdir(join(out, "figures"), { recursive: true });
+  for (const { name, svg } of atlasFigures(result))
+    await writeFileAtomic(join(out, "figures", name), svg);
   return { result, report };
 }
 

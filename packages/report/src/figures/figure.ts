@@ -10,6 +10,8 @@ export interface Figure {
   readonly description: string;
   readonly caption: HtmlText;
   readonly svg: Html;
+  /** Whether it takes the page's whole width. */
+  readonly wide?: boolean;
 }
 
 /** A caption: text, or markup of this package. */
@@ -50,7 +52,8 @@ export function drawPlot(label: string, options: Plot.PlotOptions): Html {
 
 /** The frame round a figure. */
 export function renderFigure(figure: Figure): Html {
-  return markup`<figure id="${figure.id}" aria-labelledby="${figure.id}-title">
+  const layout = figure.wide === true ? "wide" : "";
+  return markup`<figure id="${figure.id}" class="${layout}" aria-labelledby="${figure.id}-title">
     <h3 id="${figure.id}-title">${figure.title}</h3>
     ${figure.svg}
     <figcaption>${figure.caption}</figcaption>

@@ -46,5 +46,6 @@ export function trainingCurves(report: AtlasReport): Figure | null {
     description,
     caption: `Recipe ${training.recipe}: ${formatCount(training.uniqueTokens)} unique tokens, ${formatCount(training.presentations)} presentations. Labels are given only if L0 and the dense count moved at most 5% over the last fifth (shaded).`,
     svg: markup`<div class="panels">${panels}</div>`,
+    wide: true,
   };
 }

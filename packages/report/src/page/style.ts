@@ -1,12 +1,15 @@
-/** The page's style sheet: no fonts, images or anything else to fetch. Palette after Okabe and Ito, safe for colour-blind eyes. */
-export const pageStyle = `
-:root {
-  color-scheme: light dark;
-  --page: #fbfbf9; --card: #ffffff; --ink: #1c2024; --soft: #5a636b; --rule: #dfe2e0; --wash: #f1f2ef;
+/** Colours on a light ground, as CSS custom properties. After Okabe and Ito, safe for colour-blind eyes. */
+export const lightPalette = `--page: #fbfbf9; --card: #ffffff; --ink: #1c2024; --soft: #5a636b; --rule: #dfe2e0; --wash: #f1f2ef;
   --dense: #c2500a; --sparse: #7fa3bf; --line: #0b5c8f; --faint: #c9ced1; --band: rgb(11 92 143 / 10%);
   --link: #0b5c8f; --heat: 230 120 20; --warn: #8a5a00; --warn-wash: #fdf3dc; --warn-rule: #e5bf6a; --good: #10694c; --good-wash: #e3f3ec;
   --step-0: #08417a; --step-1: #2469a5; --step-2: #5591c1; --step-3: #8fb9d8; --step-4: #c9dcea; --step-5: #f3f2ee;
-  --step-6: #f6dcc2; --step-7: #f0b98a; --step-8: #dd8d4d; --step-9: #bd6420; --step-10: #8a3d06;
+  --step-6: #f6dcc2; --step-7: #f0b98a; --step-8: #dd8d4d; --step-9: #bd6420; --step-10: #8a3d06;`;
+
+/** The page's style sheet: no fonts, images or anything else to fetch. */
+export const pageStyle = `
+:root {
+  color-scheme: light dark;
+  ${lightPalette}
 }
 @media (prefers-color-scheme: dark) {
   :root {
