@@ -1,8 +1,7 @@
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openSafetensors } from "@latentkit/loaders";
-import { openFile, writeSafetensors } from "@latentkit/loaders/node";
+import { openSafetensorsFile, writeSafetensors } from "@latentkit/loaders/node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { run } from "./testing/run.ts";
 
@@ -209,7 +208,7 @@ describe("capture", () => {
     expect(code).toBe(0);
     const { tensors } = JSON.parse(stdout);
     expect(tensors).toContainEqual({ name: "logits", dtype: "f32", shape: [2, 3, 256] });
-    const store = await openSafetensors(await openFile(out));
+    const store = await openSafetensorsFile(out);
     expect(store.info("blocks.1.hook_resid_post")).toMatchObject({
       format: "F32",
       shape: [2, 3, 64],

@@ -5,8 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { openSafetensors } from "@latentkit/loaders";
-import { openFile } from "@latentkit/loaders/node";
+import { openSafetensorsFile } from "@latentkit/loaders/node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 const models = process.env["LATENTKIT_MODELS"];
@@ -84,7 +83,7 @@ describe.skipIf(!available && process.env["CI"] !== "true")("the real model", ()
       "../../../packages/models/src/__fixtures__/smollm2.golden.safetensors",
       import.meta.url,
     );
-    const golden = await openSafetensors(await openFile(fileURLToPath(fixture)));
+    const golden = await openSafetensorsFile(fileURLToPath(fixture));
     const tokens = await golden.readIntegers("chat.tokens");
     const expected = await golden.readFloats("chat.fullLogits");
     const [position = 0] = await golden.readIntegers("chat.fullPositions");
@@ -93,7 +92,7 @@ describe.skipIf(!available && process.env["CI"] !== "true")("the real model", ()
     const out = join(folder, "logits.safetensors");
     const args = ["--tokens", tokens.join(","), "--sites", "logits", "--out", out, "--quiet"];
     expect((await latentkit(["capture", model, ...args])).code).toBe(0);
-    const captured = await openSafetensors(await openFile(out));
+    const captured = await openSafetensorsFile(out);
     const logits = await captured.readFloats("logits");
     await captured.close();
     const row = logits.subarray(position * expected.length, (position + 1) * expected.length);

@@ -1,8 +1,7 @@
 import { openCpuDevice } from "@latentkit/backend-cpu";
 import { FormatError, MismatchError, throwIfAborted } from "@latentkit/core";
 import type { LongCallOptions } from "@latentkit/core";
-import { openSafetensors } from "@latentkit/loaders";
-import { openFile, writeSafetensors } from "@latentkit/loaders/node";
+import { openSafetensorsFile, writeSafetensors } from "@latentkit/loaders/node";
 import type { Sae } from "@latentkit/sae";
 import { loadSae } from "@latentkit/sae/node";
 import { sparseToDense } from "@latentkit/tensor";
@@ -100,7 +99,7 @@ async function encodeAll(
 
 /** The tensor `input`, checked against the SAE's width. */
 async function readInput(path: string, sae: Sae): Promise<{ data: Float32Array; rows: number }> {
-  const store = await openSafetensors(await openFile(path));
+  const store = await openSafetensorsFile(path);
   try {
     const { shape } = store.info("input");
     const [rows, width] = shape;

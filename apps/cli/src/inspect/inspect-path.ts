@@ -2,9 +2,8 @@ import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { openActivations } from "@latentkit/activations/node";
 import { FormatError, IoError } from "@latentkit/core";
-import { openSafetensors } from "@latentkit/loaders";
 import type { TensorStore } from "@latentkit/loaders";
-import { openCheckpoint, openFile, readJson } from "@latentkit/loaders/node";
+import { openCheckpoint, openSafetensorsFile, readJson } from "@latentkit/loaders/node";
 import { blockSites, parseConfig } from "@latentkit/models";
 import { z } from "zod";
 
@@ -84,7 +83,7 @@ async function inspectModel(path: string): Promise<Inspection> {
 }
 
 async function inspectSafetensors(path: string): Promise<Inspection> {
-  const store = await openSafetensors(await openFile(path));
+  const store = await openSafetensorsFile(path);
   try {
     return {
       kind: "safetensors",
@@ -98,7 +97,7 @@ async function inspectSafetensors(path: string): Promise<Inspection> {
 
 async function inspectSae(path: string): Promise<Inspection> {
   const config = await readJson(join(path, "cfg.json"), z.record(z.string(), z.unknown()));
-  const store = await openSafetensors(await openFile(join(path, "sae_weights.safetensors")));
+  const store = await openSafetensorsFile(join(path, "sae_weights.safetensors"));
   try {
     return {
       kind: "sae",

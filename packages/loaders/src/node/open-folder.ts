@@ -3,14 +3,13 @@ import { readdir, readFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { z } from "zod";
 import type { Checkpoint } from "../checkpoint.ts";
-import { openSafetensors } from "../safetensors/open-safetensors.ts";
 import { mergeStores } from "../tensor-store.ts";
 import type { TensorStore } from "../tensor-store.ts";
 import { tokenizerFromJson } from "../tokenizer/tokenizer-from-json.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
-import { openFile } from "./file-source.ts";
 import { asIoError } from "./io-errors.ts";
 import type { OpenCheckpointOptions } from "./open-checkpoint.ts";
+import { openSafetensorsFile } from "./open-safetensors-file.ts";
 import { isPickle, pickleError } from "./pickle.ts";
 import { readJson } from "./read-json.ts";
 import { rememberedHash } from "./weights-hash.ts";
@@ -68,11 +67,12 @@ async function openWeights(
   signal: AbortSignal | undefined,
 ): Promise<TensorStore> {
   if (files.includes("model.safetensors"))
-    return openShard(join(folder, "model.safetensors"), signal);
+    return openSafetensorsFile(join(folder, "model.safetensors"), signal);
   if (files.includes("model.safetensors.index.json")) return openShards(folder, files, signal);
   const others = files.filter((file) => file.endsWith(".safetensors"));
   const [only] = others;
-  if (only !== undefined && others.length === 1) return openShard(join(folder, only), signal);
+  if (only !== undefined && others.length === 1)
+    return openSafetensorsFile(join(folder, only), signal);
   const pickle = files.find(isPickle);
   if (pickle !== undefined && only === undefined) throw pickleError(join(folder, pickle));
   throw new FormatError({
@@ -84,16 +84,6 @@ async function openWeights(
         : "get the safetensors files of this model",
     where: folder,
   });
-}
-
-async function openShard(path: string, signal: AbortSignal | undefined): Promise<TensorStore> {
-  const source = await openFile(path);
-  try {
-    return await openSafetensors(source, signal);
-  } catch (error) {
-    await source.close();
-    throw error;
-  }
 }
 
 async function openShards(
@@ -115,7 +105,7 @@ async function openShards(
   }
   const opened: TensorStore[] = [];
   try {
-    for (const shard of shards) opened.push(await openShard(join(folder, shard), signal));
+    for (const shard of shards) opened.push(await openSafetensorsFile(join(folder, shard), signal));
     const byShard = new Map(shards.map((shard, index) => [shard, opened[index]] as const));
     for (const [tensor, shard] of Object.entries(weight_map)) {
       if (byShard.get(shard)?.has(tensor) !== true) throw indexError(tensor, shard, where);

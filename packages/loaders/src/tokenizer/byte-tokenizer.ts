@@ -1,3 +1,4 @@
+import { byteToCharacter } from "./byte-level.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 import { tokenizerFromJson } from "./tokenizer-from-json.ts";
 
@@ -6,7 +7,7 @@ import { tokenizerFromJson } from "./tokenizer-from-json.ts";
  * example one of random weights.
  */
 export function byteTokenizer(): Tokenizer {
-  const vocab = Object.fromEntries(byteCharacters().map((character, byte) => [character, byte]));
+  const vocab = Object.fromEntries(byteToCharacter.map((character, byte) => [character, byte]));
   const byteLevel = {
     type: "ByteLevel",
     add_prefix_space: false,
@@ -22,14 +23,4 @@ export function byteTokenizer(): Tokenizer {
     decoder: byteLevel,
     model: { type: "BPE", vocab, merges: [] },
   });
-}
-
-/** The printable character that byte-level vocabularies write each byte as: itself, or one from U+0100 on. */
-function byteCharacters(): string[] {
-  const printable = (byte: number): boolean =>
-    (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
-  let next = 256;
-  return Array.from({ length: 256 }, (_, byte) =>
-    String.fromCodePoint(printable(byte) ? byte : next++),
-  );
 }

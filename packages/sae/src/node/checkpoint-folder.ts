@@ -1,6 +1,10 @@
 import { LatentkitError } from "@latentkit/core";
-import { openSafetensors } from "@latentkit/loaders";
-import { openFile, readJson, writeFileAtomic, writeSafetensors } from "@latentkit/loaders/node";
+import {
+  openSafetensorsFile,
+  readJson,
+  writeFileAtomic,
+  writeSafetensors,
+} from "@latentkit/loaders/node";
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
@@ -65,7 +69,7 @@ export function checkpointFolder(folder: string): CheckpointStore {
 }
 
 async function readTensors(path: string): Promise<CheckpointTensor[]> {
-  const store = await openSafetensors(await openFile(path));
+  const store = await openSafetensorsFile(path);
   try {
     const tensors: CheckpointTensor[] = [];
     for (const name of store.names()) {

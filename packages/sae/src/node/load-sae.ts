@@ -1,6 +1,5 @@
 import { LatentkitError } from "@latentkit/core";
-import { openSafetensors } from "@latentkit/loaders";
-import { openFile, readJson } from "@latentkit/loaders/node";
+import { openSafetensorsFile, readJson } from "@latentkit/loaders/node";
 import type { Device } from "@latentkit/tensor";
 import { join } from "node:path";
 import { z } from "zod";
@@ -37,7 +36,7 @@ export async function loadSae(folder: string, options: LoadSaeOptions): Promise<
   const parsed = parseSaeLensConfig(await readJson(configPath, z.unknown()), configPath);
   const inputScale =
     options.inputScale ?? (parsed.scaledInput ? await scalerOf(folder) : undefined);
-  const store = await openSafetensors(await openFile(join(folder, files.weights)));
+  const store = await openSafetensorsFile(join(folder, files.weights));
   try {
     return await readSaeLensWeights(store, parsed, { ...options, inputScale });
   } finally {
