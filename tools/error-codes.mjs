@@ -132,6 +132,7 @@ async function main(root) {
     "core",
     "tensor",
     "backend-cpu",
+    "linalg",
     "loaders",
     "models",
     "activations",

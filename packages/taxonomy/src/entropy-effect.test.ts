@@ -3,14 +3,14 @@ import { createReferenceBackend, Device } from "@latentkit/tensor";
 import { expectNoLeaks, registerMatchers } from "@latentkit/tensor/testing";
 import { describe, expect, it } from "vitest";
 import { entropyEffect, entropyShift, type FinalPath } from "./entropy-effect.ts";
-import { symmetricEigen } from "./principal-components.ts";
+import { eigenpairs } from "./principal-components.ts";
 import { type Rows, rowOf } from "./vectors.ts";
 
 registerMatchers(expect);
 const device = new Device(createReferenceBackend());
 const [d, vocabulary, k, tokens] = [64, 500, 10, 40];
 const random = new Random(12);
-const { vectors: basis } = symmetricEigen(
+const { vectors: basis } = eigenpairs(
   Float64Array.from({ length: d * d }, (_, index) => {
     const [i, j] = [Math.floor(index / d), index % d];
     return Math.sin(1 + Math.min(i, j) * 7.1 + Math.max(i, j) * 3.7 + i * j);

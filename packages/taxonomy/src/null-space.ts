@@ -7,7 +7,7 @@ import {
 } from "@latentkit/core";
 import { type Device, matmul } from "@latentkit/tensor";
 import { betaQuantile } from "./beta.ts";
-import { symmetricEigen } from "./principal-components.ts";
+import { eigenpairs } from "./principal-components.ts";
 import { dot, type Rows, rowOf } from "./vectors.ts";
 
 /** Singular values of the effective unembedding and its left singular vectors. */
@@ -53,7 +53,7 @@ export async function unembeddingSpectrum(
     });
     await yieldToEventLoop();
   }
-  const { values, vectors } = symmetricEigen(gram, d);
+  const { values, vectors } = eigenpairs(gram, d);
   return {
     singularValues: values.map((value) => Math.sqrt(Math.max(0, value))),
     directions: vectors,

@@ -7,7 +7,7 @@ import {
   componentCosines,
   CovarianceAccumulator,
   principalComponents,
-  symmetricEigen,
+  eigenpairs,
 } from "./principal-components.ts";
 import { asRows, cosine, randomDirections, rowOf } from "./vectors.ts";
 
@@ -69,9 +69,9 @@ describe("principalComponents", () => {
   });
 });
 
-describe("symmetricEigen", () => {
+describe("eigenpairs", () => {
   it("solves a known matrix, largest first", () => {
-    const { values, vectors } = symmetricEigen(Float64Array.of(2, 1, 1, 2), 2);
+    const { values, vectors } = eigenpairs(Float64Array.of(2, 1, 1, 2), 2);
     expect(values).toBeClose([3, 1], { rtol: 1e-12, atol: 0 });
     expect((vectors[0]?.[0] ?? 0) * (vectors[0]?.[1] ?? 0)).toBeCloseTo(0.5, 12);
   });

@@ -1,7 +1,7 @@
 import { ShapeError } from "@latentkit/core";
+import { symmetricEigen } from "@latentkit/linalg";
 import { type Device, matmul } from "@latentkit/tensor";
-import { EigenvalueDecomposition, Matrix } from "ml-matrix";
-import { cosine, dot, type Rows, rowOf } from "./vectors.ts";
+import { cosine, type Rows, rowOf } from "./vectors.ts";
 
 /** Directions of largest variance. */
 export interface PrincipalComponents {
@@ -80,7 +80,7 @@ export class CovarianceAccumulator {
           (n - 1);
       }
     }
-    const { values, vectors } = symmetricEigen(covariance, d);
+    const { values, vectors } = eigenpairs(covariance, d);
     const variances = values.map((value) => Math.max(0, value));
     const total = variances.reduce((sum, value) => sum + value, 0);
     const shift = this.#shift;
@@ -119,29 +119,21 @@ export function componentCosines(decoder: Rows, component: Float64Array): Float6
   );
 }
 
-/** Eigenpairs of a symmetric row-major f64 matrix, largest value first; vectors have unit length. */
-export function symmetricEigen(
+/** Eigenpairs of a row-major matrix that is symmetric up to rounding in f32; largest value first, unit vectors. */
+export function eigenpairs(
   matrix: Float64Array,
   size: number,
 ): { values: Float64Array; vectors: Float64Array[] } {
-  const rows = Array.from({ length: size }, (_, row) =>
-    matrix.subarray(row * size, (row + 1) * size),
+  const symmetric = matrix.map(
+    (value, at) => (value + (matrix[(at % size) * size + Math.floor(at / size)] ?? 0)) / 2,
   );
-  const symmetric = Matrix.zeros(size, size);
-  // Averaging with the transpose removes the f32 products' last-bit asymmetry.
-  for (let i = 0; i < size; i++)
-    for (let j = 0; j < size; j++)
-      symmetric.set(i, j, ((rows[i]?.[j] ?? 0) + (rows[j]?.[i] ?? 0)) / 2);
-  const decomposition = new EigenvalueDecomposition(symmetric, { assumeSymmetric: true });
-  const order = decomposition.realEigenvalues
-    .map((value, index) => ({ value, index }))
-    .sort((a, b) => b.value - a.value);
-  const vectors = order.map(({ index }) => {
-    const vector = Float64Array.from(decomposition.eigenvectorMatrix.getColumn(index));
-    const length = Math.sqrt(dot(vector, vector));
-    return vector.map((value) => value / length);
-  });
-  return { values: Float64Array.from(order, ({ value }) => value), vectors };
+  const { values, vectors } = symmetricEigen({ rows: size, columns: size, data: symmetric });
+  return {
+    values,
+    vectors: Array.from({ length: size }, (_, row) =>
+      vectors.data.slice(row * size, (row + 1) * size),
+    ),
+  };
 }
 
 function meanOf(block: Rows): Float64Array {

@@ -4,7 +4,7 @@ import type { Tokenizer } from "@latentkit/loaders";
 import { type LanguageModel, randomModel } from "@latentkit/models";
 import { Sae, type TrainingHistory } from "@latentkit/sae";
 import { copyInto, type Device } from "@latentkit/tensor";
-import { symmetricEigen } from "../principal-components.ts";
+import { eigenpairs } from "../principal-components.ts";
 
 /** Sizes of the planted world. */
 export const world = { d: 64, n: 160, documents: 24, contextSize: 32, sparse: 40, k: 10 } as const;
@@ -80,7 +80,7 @@ function orthonormalBasis(d: number, random: Random): Float64Array[] {
   const rows = Float64Array.from({ length: d * d }, () => random.normal());
   const gram = new Float64Array(d * d);
   for (let i = 0; i < d; i++) for (let j = 0; j < d; j++) for (let k = 0; k < d; k++) gram[i * d + j] = (gram[i * d + j] ?? 0) + (rows[i * d + k] ?? 0) * (rows[j * d + k] ?? 0);
-  return symmetricEigen(gram, d).vectors;
+  return eigenpairs(gram, d).vectors;
 }
 
 /** Rows of W_U with axis 2 and nine unused axes scaled to nearly nothing. */
