@@ -19,7 +19,7 @@ interface LinalgCase {
   readonly rows: number;
   readonly columns: number;
   /** Done once before the clock runs. */
-  prepare(device: Device, a: Matrix): () => unknown;
+  readonly prepare: (device: Device, a: Matrix) => () => unknown;
 }
 
 const rank = 64;

@@ -1,7 +1,12 @@
 import { writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import { renderTable } from "@latentkit/report";
+import { attentionBench } from "./attention.bench.ts";
+import { elementwiseBench } from "./elementwise.bench.ts";
 import { forwardBench } from "./forward.bench.ts";
+import { indexingBench } from "./indexing.bench.ts";
+import { normaliseBench } from "./normalise.bench.ts";
+import { optimiseBench } from "./optimise.bench.ts";
 import type { BenchRow } from "./rows.ts";
 import { saeTrainingBench } from "./sae-training.bench.ts";
 
@@ -12,7 +17,16 @@ const { values, positionals } = parseArgs({
 });
 const filter = positionals[0] ?? "";
 const rows: BenchRow[] = [];
-for (const bench of [forwardBench, saeTrainingBench].filter(({ name }) => name.includes(filter))) {
+const benches = [
+  attentionBench,
+  elementwiseBench,
+  forwardBench,
+  indexingBench,
+  normaliseBench,
+  optimiseBench,
+  saeTrainingBench,
+];
+for (const bench of benches.filter(({ name }) => name.includes(filter))) {
   for await (const row of bench.run()) {
     rows.push(row);
     process.stderr.write(`${row.bench}: ${row.case}: ${row.ours.toFixed(0)} ${row.unit}\n`);

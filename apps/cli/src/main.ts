@@ -1,5 +1,8 @@
 #!/usr/bin/env node
 import { runCli } from "./cli.ts";
+import { enableRelaxedSimd } from "./relaxed-simd.ts";
+
+enableRelaxedSimd();
 
 process.exitCode = await runCli(process.argv.slice(2), {
   stdout: process.stdout,

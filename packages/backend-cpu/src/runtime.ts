@@ -1,14 +1,20 @@
 import { bytesPerElement, DeviceError } from "@latentkit/core";
 import type { Slice, Storage } from "@latentkit/tensor";
 import { CpuStorage, type Heap } from "./memory/heap.ts";
-import type { Gemm } from "./matmul/provider.ts";
-import type { KernelExports } from "./wasm/instance.ts";
+import type { BatchedGemm, GemmProvider } from "./matmul/provider.ts";
+import type { Team } from "./threads/team.ts";
+import type { KernelExports } from "./wasm/kernels.generated.ts";
 
 /** What every kernel family works with. */
 export interface Runtime {
   readonly heap: Heap;
+  /** The kernels on the caller's thread. */
   readonly wasm: KernelExports;
-  readonly gemm: Gemm;
+  /** All threads. */
+  readonly team: Team;
+  /** Matrix products on all threads. */
+  readonly gemm: BatchedGemm;
+  readonly provider: GemmProvider;
 }
 
 /** Throws `DeviceError` `DEVICE_MISMATCH` for another backend's storage. */

@@ -18,7 +18,7 @@ export interface Bench {
   /** Takes all operands back. */
   clear(): void;
   /** Room for `length` numbers, in place until {@link Bench.clear}. */
-  reserve(length: number): { readonly address: number; readonly view: Float32Array<ArrayBuffer> };
+  reserve(length: number): { readonly address: number; readonly view: Float32Array };
 }
 
 const arenaBytes = 32 * 1024 * 1024;

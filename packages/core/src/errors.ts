@@ -70,3 +70,12 @@ export function describeError(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
   return `UNEXPECTED ${message}\n  fix: this is a fault in Latentkit; run again with LATENTKIT_DEBUG=1 and report the stack`;
 }
+
+/** The error for what cannot happen: a broken invariant, and never the caller's mistake. */
+export function internalFault(message: string): LatentkitError {
+  return new LatentkitError({
+    code: "INTERNAL_FAULT",
+    message,
+    fix: "this is a fault in Latentkit: report it",
+  });
+}

@@ -7,6 +7,7 @@ export {
   DeviceError,
   DTypeError,
   FormatError,
+  internalFault,
   IoError,
   LatentkitError,
   MismatchError,
@@ -18,5 +19,8 @@ export { throwIfAborted, yieldToEventLoop } from "./progress.ts";
 export type { LongCallOptions, OnProgress, ProgressEvent } from "./progress.ts";
 export { philox4x32, Random } from "./random.ts";
 export type { RandomState } from "./random.ts";
+export { RandomKey } from "./random-key.ts";
 export { broadcastShapes, checkShape, formatShape, sameShape, sizeOf, stridesOf } from "./shape.ts";
 export type { Shape } from "./shape.ts";
+export { decodeStored, storedBlock, storedFormats } from "./stored-format.ts";
+export type { StoredBlock, StoredFormat } from "./stored-format.ts";

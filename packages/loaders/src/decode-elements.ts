@@ -1,13 +1,5 @@
-import { fromF16Bits, FormatError } from "@latentkit/core";
+import { decodeStored, FormatError, type StoredFormat } from "@latentkit/core";
 import type { StorageFormat } from "./storage-format.ts";
-
-let halves: Float32Array | undefined;
-
-/** All 65,536 f16 values: one load from here is several times faster than taking the bits apart. */
-function halfTable(): Float32Array {
-  halves ??= Float32Array.from({ length: 65_536 }, (_, bits) => fromF16Bits(bits));
-  return halves;
-}
 
 type Bytes = Uint8Array<ArrayBuffer>;
 type Floats = Float32Array<ArrayBuffer>;
@@ -15,11 +7,13 @@ type Integers = Int32Array<ArrayBuffer>;
 
 const floatDecoders: Partial<Record<StorageFormat, (bytes: Bytes, count: number) => Floats>> = {
   F32: (bytes, count) => new Float32Array(evenly(bytes), 0, count),
-  F16: decodeHalves,
-  BF16: decodeBrainHalves,
-  Q8_0: decodeQ8,
-  Q4_0: decodeQ4,
-  Q4_1: decodeQ4WithMinimum,
+  F16: stored("f16"),
+  BF16: stored("bf16"),
+  Q8_0: stored("q8_0"),
+  Q4_0: stored("q4_0"),
+  Q4_1: stored("q4_1"),
+  Q4_K: stored("q4_k"),
+  Q6_K: stored("q6_k"),
   F64: (bytes) => Float32Array.from(new Float64Array(evenly(bytes))),
   I64: (bytes) => Float32Array.from(new BigInt64Array(evenly(bytes)), Number),
   U64: (bytes) => Float32Array.from(new BigUint64Array(evenly(bytes)), Number),
@@ -48,8 +42,8 @@ const integerDecoders: Partial<Record<StorageFormat, (bytes: Bytes, where: strin
 };
 
 /**
- * Stored elements as f32. Exact for F32, F16, BF16 and 8- and 16-bit integers, and for Q8_0, Q4_0 and Q4_1 equal bit for bit to
- * ggml's own dequantisation (`d * q`, `d * q + m`, rounded once). F64 and wider integers are rounded to f32.
+ * Stored elements as f32. Exact for F32, F16, BF16 and 8- and 16-bit integers, and for Q8_0, Q4_0, Q4_1, Q4_K and Q6_K equal bit for
+ * bit to ggml's own dequantisation (see core's `StoredFormat`). F64 and wider integers are rounded to f32.
  *
  * @param count elements, a whole number of blocks; `bytes` holds exactly those.
  */
@@ -64,7 +58,7 @@ export function decodeFloats(
   throw new FormatError({
     code: "FORMAT_NOT_DECODED",
     message: `the tensor is stored as ${format}, which cannot be read as floats here; ${Object.keys(floatDecoders).join(", ")} can`,
-    fix: "get the model in one of those formats (for GGUF: Q8_0, Q4_0, Q4_1, F16 or BF16)",
+    fix: "get the model in one of those formats (for GGUF: Q8_0, Q4_0, Q4_1, Q4_K, Q6_K, F16 or BF16)",
     where,
   });
 }
@@ -97,61 +91,11 @@ function evenly(bytes: Bytes): ArrayBuffer {
   return whole ? bytes.buffer : bytes.slice().buffer;
 }
 
-function decodeHalves(bytes: Bytes, count: number): Floats {
-  const table = halfTable();
-  const stored = new Uint16Array(evenly(bytes));
-  const result = new Float32Array(count);
-  for (let i = 0; i < count; i++) result[i] = table[stored[i] ?? 0] ?? 0;
-  return result;
-}
-
-function decodeBrainHalves(bytes: Bytes, count: number): Floats {
-  const stored = new Uint16Array(evenly(bytes));
-  const result = new Float32Array(count);
-  const bits = new Uint32Array(result.buffer);
-  for (let i = 0; i < count; i++) bits[i] = (stored[i] ?? 0) << 16;
-  return result;
-}
-
-/** Blocks of 34 bytes: f16 `d`, 32 signed bytes `q`; the value is `d * q`. */
-function decodeQ8(bytes: Bytes, count: number): Floats {
-  const table = halfTable();
-  const signed = new Int8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const result = new Float32Array(count);
-  for (let at = 0, out = 0; out < count; at += 34, out += 32) {
-    const scale = table[(bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8)] ?? 0;
-    for (let i = 0; i < 32; i++) result[out + i] = scale * (signed[at + 2 + i] ?? 0);
-  }
-  return result;
-}
-
-/** Blocks of 18 bytes: f16 `d`, 16 bytes; byte i holds q of element i (low half) and of element i + 16; `d * (q - 8)`. */
-function decodeQ4(bytes: Bytes, count: number): Floats {
-  const table = halfTable();
-  const result = new Float32Array(count);
-  for (let at = 0, out = 0; out < count; at += 18, out += 32) {
-    const scale = table[(bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8)] ?? 0;
-    for (let i = 0; i < 16; i++) {
-      const pair = bytes[at + 2 + i] ?? 0;
-      result[out + i] = scale * ((pair & 15) - 8);
-      result[out + 16 + i] = scale * ((pair >>> 4) - 8);
-    }
-  }
-  return result;
-}
-
-/** Blocks of 20 bytes: f16 `d`, f16 `m`, 16 bytes as in Q4_0; the value is `d * q + m`. */
-function decodeQ4WithMinimum(bytes: Bytes, count: number): Floats {
-  const table = halfTable();
-  const result = new Float32Array(count);
-  for (let at = 0, out = 0; out < count; at += 20, out += 32) {
-    const scale = table[(bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8)] ?? 0;
-    const minimum = table[(bytes[at + 2] ?? 0) | ((bytes[at + 3] ?? 0) << 8)] ?? 0;
-    for (let i = 0; i < 16; i++) {
-      const pair = bytes[at + 4 + i] ?? 0;
-      result[out + i] = scale * (pair & 15) + minimum;
-      result[out + 16 + i] = scale * (pair >>> 4) + minimum;
-    }
-  }
-  return result;
+/** Core's decoder of a format. */
+function stored(format: StoredFormat): (bytes: Bytes, count: number) => Floats {
+  return (bytes, count) => {
+    const result = new Float32Array(count);
+    decodeStored(bytes, format, result);
+    return result;
+  };
 }

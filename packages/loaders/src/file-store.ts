@@ -1,8 +1,14 @@
 import { sizeOf } from "@latentkit/core";
 import type { ByteSource } from "./byte-source.ts";
 import { decodeFloats, decodeIntegers } from "./decode-elements.ts";
-import { findTensor } from "./tensor-store.ts";
-import type { ReadOptions, TensorInfo, TensorStore } from "./tensor-store.ts";
+import { defaultPieceBytes, findTensor } from "./tensor-store.ts";
+import type {
+  PieceOptions,
+  ReadOptions,
+  TensorInfo,
+  TensorPiece,
+  TensorStore,
+} from "./tensor-store.ts";
 
 /** A tensor and the place of its bytes in the source. */
 export interface PlacedTensor {
@@ -49,6 +55,15 @@ export function fileStore(
       );
     },
     readBytes,
+    async *readPieces(name, options: PieceOptions = {}): AsyncGenerator<TensorPiece> {
+      const { info, offset } = find(name);
+      const { signal, pieceBytes = defaultPieceBytes } = options;
+      for (let byteOffset = 0; byteOffset < info.byteLength; byteOffset += pieceBytes) {
+        const length = Math.min(pieceBytes, info.byteLength - byteOffset);
+        // eslint-disable-next-line no-await-in-loop -- one piece at a time, so that only one is in host memory
+        yield { byteOffset, bytes: await source.read(offset + byteOffset, length, signal) };
+      }
+    },
     close: () => source.close(),
   };
 }

@@ -15,10 +15,16 @@ export type { TensorToWrite } from "./safetensors/encode-safetensors.ts";
 export { openSafetensors } from "./safetensors/open-safetensors.ts";
 export type { SafetensorsStore } from "./safetensors/open-safetensors.ts";
 export { hashBytes, Sha256 } from "./sha256.ts";
-export { blockLayout } from "./storage-format.ts";
+export { blockLayout, storedFormatOf } from "./storage-format.ts";
 export type { BlockLayout, StorageFormat } from "./storage-format.ts";
 export { expectShape, mergeStores } from "./tensor-store.ts";
-export type { ReadOptions, TensorInfo, TensorStore } from "./tensor-store.ts";
+export type {
+  PieceOptions,
+  ReadOptions,
+  TensorInfo,
+  TensorPiece,
+  TensorStore,
+} from "./tensor-store.ts";
 export type { EncodeOptions, Encoding, SpecialTokens, Tokenizer } from "./tokenizer/tokenizer.ts";
 export { tokenizerFromGguf } from "./tokenizer/tokenizer-from-gguf.ts";
 export { byteTokenizer } from "./tokenizer/byte-tokenizer.ts";

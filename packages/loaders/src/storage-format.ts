@@ -1,6 +1,8 @@
+import { type StoredFormat, storedFormats } from "@latentkit/core";
+
 /**
- * How elements are stored in a file. The first group are plain numbers; the second are ggml's blocks, of which Q4_0, Q4_1 and
- * Q8_0 can be read as floats and the rest only as bytes.
+ * How elements are stored in a file. The first group are plain numbers; the second are ggml's blocks, of which Q4_0, Q4_1,
+ * Q8_0, Q4_K and Q6_K can be read as floats and the rest only as bytes.
  */
 export type StorageFormat =
   | "BOOL"
@@ -40,6 +42,12 @@ export type StorageFormat =
   | "TQ1_0"
   | "TQ2_0"
   | "MXFP4";
+
+/** The format under the name by which devices keep weights as they are stored, or null for one that they do not take. */
+export function storedFormatOf(format: StorageFormat): StoredFormat | null {
+  const name = format.toLowerCase();
+  return storedFormats.find((known) => known === name) ?? null;
+}
 
 /** Elements and bytes of one block; plain numbers are blocks of one. */
 export interface BlockLayout {

@@ -34,6 +34,19 @@ it("reads tensors of all shards", async () => {
   expect(merged.has("c")).toBe(false);
 });
 
+it("reads a tensor in pieces that follow each other", async () => {
+  const merged = mergeStores([await storeOf("one", { a: [1, 2, 3] })], "all");
+  const pieces = [];
+  for await (const piece of merged.readPieces("a", { pieceBytes: 5 })) pieces.push(piece);
+  expect(pieces.map(({ byteOffset, bytes }) => [byteOffset, bytes.length])).toEqual([
+    [0, 5],
+    [5, 5],
+    [10, 2],
+  ]);
+  const joined = Uint8Array.from(pieces.flatMap(({ bytes }) => [...bytes]));
+  expect(joined).toEqual(await merged.readBytes("a"));
+});
+
 it("refuses a tensor that is in two shards", async () => {
   const stores = [await storeOf("one", { a: [1] }), await storeOf("two", { a: [1] })];
   const error = await errorOf(() => mergeStores(stores, "both"));

@@ -19,6 +19,22 @@ export interface ReadOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** How a tensor is read in pieces. */
+export interface PieceOptions extends ReadOptions {
+  /** Bytes of a piece, but for the last one; 8 MiB by default. Stores that reorder rows round it. */
+  readonly pieceBytes?: number | undefined;
+}
+
+/** Some of a tensor's bytes as stored. */
+export interface TensorPiece {
+  /** From the start of the tensor. */
+  readonly byteOffset: number;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+/** What pieces have by default. */
+export const defaultPieceBytes: number = 8 * 1024 * 1024;
+
 /** Named tensors, read one at a time. Nothing is held in memory between reads. */
 export interface TensorStore {
   /** The file, folder or upload it came from. */
@@ -34,6 +50,8 @@ export interface TensorStore {
   readIntegers(name: string, options?: ReadOptions): Promise<Int32Array<ArrayBuffer>>;
   /** The bytes as stored. */
   readBytes(name: string, options?: ReadOptions): Promise<Uint8Array<ArrayBuffer>>;
+  /** The same in pieces that follow each other, for tensors that should not be in host memory as a whole. */
+  readPieces(name: string, options?: PieceOptions): AsyncIterable<TensorPiece>;
   /** Closes the files underneath. */
   close(): Promise<void>;
 }
@@ -99,6 +117,7 @@ export function mergeStores(stores: readonly TensorStore[], name: string): Tenso
       findTensor(owners, tensor, name).readIntegers(tensor, options),
     readBytes: async (tensor, options) =>
       findTensor(owners, tensor, name).readBytes(tensor, options),
+    readPieces: (tensor, options) => findTensor(owners, tensor, name).readPieces(tensor, options),
     async close() {
       await Promise.all(stores.map((store) => store.close()));
     },

@@ -2,7 +2,7 @@ export { parseConfig } from "./config.ts";
 export type { ModelConfig } from "./config.ts";
 export { addVector, projectOut, replaceWith, scaleBy } from "./edits.ts";
 export type { EditPositions, FeatureVector } from "./edits.ts";
-export type { LogitsWanted } from "./families/family.ts";
+export type { LogitsWanted, Weight } from "./families/family.ts";
 export type { GeneratedToken, GenerateOptions } from "./generate.ts";
 export type { EditContext, EditFunction, SiteEdit } from "./hook-run.ts";
 export { KvCache } from "./kv-cache.ts";

@@ -1,8 +1,8 @@
 import { ConfigError, ShapeError } from "@latentkit/core";
 import type { Tokenizer } from "@latentkit/loaders";
-import type { Device, Tensor } from "@latentkit/tensor";
+import { type Device, StoredWeight, type Tensor } from "@latentkit/tensor";
 import type { ModelConfig } from "./config.ts";
-import type { BoundFamily, LogitsWanted } from "./families/family.ts";
+import type { BoundFamily, LogitsWanted, Weight } from "./families/family.ts";
 import { families } from "./families/index.ts";
 import { generate, type GeneratedToken, type GenerateOptions } from "./generate.ts";
 import { HookRun, type SiteEdit } from "./hook-run.ts";
@@ -62,6 +62,8 @@ export class LanguageModel implements Disposable {
   readonly #identity: ModelIdentity;
   readonly #sites: SiteTable;
   readonly #parameters: Parameters;
+  /** f32 copies of stored weights that somebody asked for. */
+  readonly #dequantized = new Map<string, Tensor>();
   readonly #forward: BoundFamily;
 
   constructor(parts: LanguageModelParts) {
@@ -74,7 +76,7 @@ export class LanguageModel implements Disposable {
     this.#parameters = parts.parameters;
     this.#forward = families[parts.config.architecture].bind(
       parts.config,
-      (name) => this.parameter(name),
+      { matrix: (name) => this.weight(name), vector: (name) => this.parameter(name) },
       parts.device,
     );
   }
@@ -93,10 +95,31 @@ export class LanguageModel implements Disposable {
     return this.#sites.site(name);
   }
 
-  /** A weight by its Hugging Face name. The model's own: do not write into it or dispose it. @throws ConfigError `PARAMETER_UNKNOWN` */
+  /**
+   * A weight by its Hugging Face name, as f32. The model's own: do not write into it or dispose it. Of a weight that is kept as it
+   * was stored this is a copy, made by the first call and kept as long as the model; {@link LanguageModel.weight} is the original.
+   *
+   * @throws ConfigError `PARAMETER_UNKNOWN`
+   */
   parameter(name: string): Tensor {
-    const tensor = this.#parameters.get(name);
-    if (tensor !== undefined) return tensor;
+    const weight = this.weight(name);
+    if (!(weight instanceof StoredWeight)) return weight;
+    const known = this.#dequantized.get(name);
+    if (known !== undefined) return known;
+    const made = this.device.keep(weight.dequantize());
+    this.#dequantized.set(name, made);
+    return made;
+  }
+
+  /**
+   * A weight by its Hugging Face name as the model keeps it: a tensor, or a `StoredWeight`, which `linear` and `embedding` take
+   * too. The model's own.
+   *
+   * @throws ConfigError `PARAMETER_UNKNOWN`
+   */
+  weight(name: string): Weight {
+    const weight = this.#parameters.get(name);
+    if (weight !== undefined) return weight;
     throw new ConfigError({
       code: "PARAMETER_UNKNOWN",
       message: `the model has no parameter "${name}"`,
@@ -175,7 +198,8 @@ export class LanguageModel implements Disposable {
   /** Frees the weights. */
   dispose(): void {
     this.#forward[Symbol.dispose]();
-    for (const tensor of this.#parameters.values()) tensor.dispose();
+    for (const weight of this.#parameters.values()) weight.dispose();
+    for (const tensor of this.#dequantized.values()) tensor.dispose();
   }
 
   [Symbol.dispose](): void {

@@ -1,6 +1,6 @@
 import type { LongCallOptions } from "@latentkit/core";
 import { type Checkpoint, checkTokenizerFits } from "@latentkit/loaders";
-import type { Device } from "@latentkit/tensor";
+import type { Device, StoredActivations } from "@latentkit/tensor";
 import { parseConfig } from "./config.ts";
 import { families } from "./families/index.ts";
 import { LanguageModel } from "./language-model.ts";
@@ -10,10 +10,18 @@ import { loadWeights } from "./weights.ts";
 export interface LoadModelOptions extends LongCallOptions {
   /** Where the weights go; stays the caller's. */
   readonly device: Device;
+  /**
+   * `"stored"` (the default) keeps matrices in the format of the file where the device has kernels for it: generating a token then
+   * moves the stored bytes, and a model may be larger than what tensors may take. `"f32"` makes tensors of them, for gradients to
+   * weights and for changing them. Norms are f32 always.
+   */
+  readonly weights?: "stored" | "f32" | undefined;
+  /** `"i16"` makes generation with quantised weights faster and less exact, see `StoredWeightOptions`; `"f32"` by default. */
+  readonly activations?: StoredActivations | undefined;
 }
 
 /**
- * Puts a checkpoint's model on a device: f32 weights, read tensor by tensor. The checkpoint may be closed afterwards.
+ * Puts a checkpoint's model on a device, tensor by tensor and large ones in pieces. The checkpoint may be closed afterwards.
  *
  * @throws ConfigError `MODEL_UNSUPPORTED`, `CONFIG_INVALID` (see `parseConfig`); MismatchError `WEIGHTS_MISSING`, `WEIGHTS_SHAPE`,
  *   `WEIGHTS_UNEXPECTED`, `TOKENIZER_TOO_LARGE`; DeviceError `DEVICE_OUT_OF_MEMORY`; AbortedError. Nothing is left on the device

@@ -1,8 +1,8 @@
 import { Random } from "@latentkit/core";
 import { checkTokenizerFits, type Tokenizer } from "@latentkit/loaders";
-import type { Device, Tensor } from "@latentkit/tensor";
+import type { Device } from "@latentkit/tensor";
 import { checkConfig, type ModelConfig } from "./config.ts";
-import type { ParameterSpec } from "./families/family.ts";
+import type { ParameterSpec, Weight } from "./families/family.ts";
 import { families } from "./families/index.ts";
 import { LanguageModel } from "./language-model.ts";
 import { shareTied } from "./weights.ts";
@@ -49,7 +49,7 @@ export function randomModel(options: RandomModelOptions): LanguageModel {
   checkConfig(config, "randomModel");
   if (tokenizer !== null) checkTokenizerFits(tokenizer, config.vocabulary, "randomModel");
   const specs = families[config.architecture].parameters(config);
-  const parameters = new Map<string, Tensor>();
+  const parameters = new Map<string, Weight>();
   for (const [index, spec] of specs.entries()) {
     if (spec.sameAs !== undefined) continue;
     parameters.set(

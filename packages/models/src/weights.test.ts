@@ -1,7 +1,15 @@
 import { AbortedError } from "@latentkit/core";
 import type { TensorStore } from "@latentkit/loaders";
+import { StoredWeight, Tensor } from "@latentkit/tensor";
 import { beforeAll, describe, expect, it } from "vitest";
-import { byteTokenizer, checkpointOf, openTiny, referenceDevice } from "./__fixtures__/support.ts";
+import {
+  byteTokenizer,
+  checkpointOf,
+  deviation,
+  openTiny,
+  read,
+  referenceDevice,
+} from "./__fixtures__/support.ts";
 import { loadModel } from "./load-model.ts";
 
 type Tiny = Awaited<ReturnType<typeof openTiny>>;
@@ -73,6 +81,25 @@ describe("loadModel", () => {
       expect.objectContaining({ code: "PARAMETER_UNKNOWN" }),
     );
     model.dispose();
+  });
+
+  it("keeps matrices as they are stored, or as tensors if asked to, and computes the same", async () => {
+    const device = referenceDevice();
+    const stored = await loadModel(tied, { device });
+    const plain = await loadModel(tied, { device, weights: "f32" });
+    const name = "model.layers.0.self_attn.q_proj.weight";
+    expect(stored.weight(name)).toBeInstanceOf(StoredWeight);
+    expect(plain.weight(name)).toBeInstanceOf(Tensor);
+    expect(plain.parameter(name)).toBe(plain.weight(name));
+    expect(stored.weight("model.norm.weight")).toBeInstanceOf(Tensor);
+    // Copied once, kept until the model goes.
+    expect(stored.parameter(name)).toBe(stored.parameter(name));
+    expect(await stored.parameter(name).floats()).toEqual(await plain.parameter(name).floats());
+    const [a, b] = [await read(stored, [[1, 2, 3]]), await read(plain, [[1, 2, 3]])];
+    expect(deviation(a.logits, b.logits)).toBeLessThan(1e-6);
+    stored.dispose();
+    plain.dispose();
+    expect(device.memory().liveBytes).toBe(0);
   });
 
   it("reports bytes as they are read", async () => {

@@ -3,20 +3,29 @@ import {
   type LongCallOptions,
   MismatchError,
   sameShape,
+  storedBlock,
+  type StoredFormat,
   throwIfAborted,
 } from "@latentkit/core";
-import type { TensorStore } from "@latentkit/loaders";
-import type { Device, Tensor } from "@latentkit/tensor";
-import type { ParameterSpec } from "./families/family.ts";
+import { storedFormatOf, type TensorInfo, type TensorStore } from "@latentkit/loaders";
+import { type Device, type StoredActivations, StoredWeight } from "@latentkit/tensor";
+import type { ParameterSpec, Weight } from "./families/family.ts";
 
-/** Tensors by their Hugging Face names. Each is a handle of its own; tied ones share storage. */
-export type Parameters = ReadonlyMap<string, Tensor>;
+/** Weights by their Hugging Face names. Each is a handle of its own; tied ones share storage. */
+export type Parameters = ReadonlyMap<string, Weight>;
+
+/** How {@link loadWeights} keeps matrices; see `LoadModelOptions`. */
+export interface LoadWeightsOptions extends LongCallOptions {
+  readonly weights?: "stored" | "f32" | undefined;
+  readonly activations?: StoredActivations | undefined;
+}
 
 /** Tensors that some checkpoints carry and the forward pass computes itself. */
 const derived = /\.rotary_emb\.inv_freq$/;
 
 /**
- * Copies an architecture's tensors to the device as f32, one at a time, after checking names and shapes of all.
+ * Copies an architecture's tensors to the device, one at a time, after checking names and shapes of all: matrices as they are
+ * stored, in pieces, and everything else as f32.
  *
  * @throws MismatchError `WEIGHTS_MISSING` naming every tensor that is not there; `WEIGHTS_SHAPE` naming each tensor of another
  *   shape with both shapes; `WEIGHTS_UNEXPECTED` for tensors that the architecture has no place for, since leaving them out would
@@ -27,10 +36,10 @@ export async function loadWeights(
   store: TensorStore,
   specs: readonly ParameterSpec[],
   device: Device,
-  options: LongCallOptions = {},
+  options: LoadWeightsOptions = {},
 ): Promise<Parameters> {
   checkWeights(store, specs);
-  const parameters = new Map<string, Tensor>();
+  const parameters = new Map<string, Weight>();
   const stored = specs.filter((spec) => spec.sameAs === undefined);
   const total = stored.reduce((sum, spec) => sum + store.info(spec.name).byteLength, 0);
   let done = 0;
@@ -38,28 +47,51 @@ export async function loadWeights(
     for (const { name, shape } of stored) {
       throwIfAborted(options.signal, "no weights are kept");
       // eslint-disable-next-line no-await-in-loop -- one tensor at a time, so that only one is in host memory
-      const values = await store.readFloats(name, { signal: options.signal });
-      parameters.set(name, device.keep(device.tensor(values, shape)));
+      parameters.set(name, await loadWeight(store, { name, shape }, device, options));
       done += store.info(name).byteLength;
       options.onProgress?.({ stage: "load weights", done, total, unit: "bytes" });
     }
     shareTied(parameters, specs, device);
     return parameters;
   } catch (error) {
-    for (const tensor of parameters.values()) tensor.dispose();
+    for (const weight of parameters.values()) weight.dispose();
     throw error;
   }
 }
 
+async function loadWeight(
+  store: TensorStore,
+  { name, shape }: ParameterSpec,
+  device: Device,
+  { signal, weights = "stored", activations }: LoadWeightsOptions,
+): Promise<Weight> {
+  const format = weights === "stored" ? storedFormatFor(store.info(name)) : null;
+  if (format !== null) {
+    const pieces = store.readPieces(name, { signal });
+    return device.streamStoredWeight(pieces, shape, format, { activations });
+  }
+  return device.keep(device.tensor(await store.readFloats(name, { signal }), shape));
+}
+
+/** The format in which the device keeps a tensor of the file; null for vectors, and for formats that it has no kernels for. */
+function storedFormatFor({ shape, format }: TensorInfo): StoredFormat | null {
+  const stored = storedFormatOf(format);
+  const [, columns] = shape;
+  if (stored === null || columns === undefined || shape.length !== 2) return null;
+  return columns % storedBlock(stored).elements === 0 ? stored : null;
+}
+
 /** Gives tied parameters a handle on the storage of the one that they are tied to. */
 export function shareTied(
-  parameters: Map<string, Tensor>,
+  parameters: Map<string, Weight>,
   specs: readonly ParameterSpec[],
   device: Device,
 ): void {
   for (const { name, shape, sameAs } of specs) {
     const source = sameAs === undefined ? undefined : parameters.get(sameAs);
-    if (source !== undefined) parameters.set(name, device.keep(source.reshape(shape)));
+    if (source === undefined) continue;
+    const shared = source instanceof StoredWeight ? source.alias() : source.reshape(shape);
+    parameters.set(name, device.keep(shared));
   }
 }
 

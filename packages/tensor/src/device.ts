@@ -7,10 +7,19 @@ import {
   type Shape,
   ShapeError,
   sizeOf,
+  type StoredFormat,
 } from "@latentkit/core";
-import type { Backend, BackendInfo, MemoryUse, Storage } from "./backend.ts";
-import { Scope } from "./scope.ts";
+import type { Observer, Recorder } from "./autograd/recorder.ts";
+import type { Backend, BackendInfo, MemoryUse } from "./backend.ts";
+import { Scope, type Scoped } from "./scope.ts";
 import { SharedStorage } from "./shared-storage.ts";
+import {
+  allocateStored,
+  storedBytesError,
+  type StoredPiece,
+  type StoredWeight,
+  type StoredWeightOptions,
+} from "./stored-weight.ts";
 import { Tensor } from "./tensor.ts";
 
 /** Host data from which a tensor can be made; the dtype follows from the array: f32, i32, u8, and f32 for plain arrays. */
@@ -20,6 +29,9 @@ export type TensorData = Float32Array | Int32Array | Uint8Array | readonly numbe
 export class Device implements Disposable {
   readonly backend: Backend;
   #scope: Scope | null = null;
+  #tape: Recorder | null = null;
+  #observer: Observer | null = null;
+  #differentiating = false;
   #disposed = false;
 
   /** Takes ownership of the backend: disposing the device disposes it. */
@@ -62,8 +74,7 @@ export class Device implements Disposable {
       });
     }
     const tensor = this.empty(shape, dtype);
-    const { storage } = tensor.slice;
-    if (expected > 0) this.backend.write(storage, 0, bytes);
+    if (expected > 0) this.backend.write(tensor.slice, bytes);
     return tensor;
   }
 
@@ -90,6 +101,56 @@ export class Device implements Disposable {
     // At least one byte, so that every storage of a backend has its own address.
     const storage = this.backend.allocate(Math.max(1, size * bytesPerElement(dtype)));
     return new Tensor(this, new SharedStorage(this.backend, storage), shape, dtype, 0, size);
+  }
+
+  /**
+   * Copies a matrix `[out, in]` to the device as it is stored, see {@link StoredWeight}.
+   *
+   * Throws {@link ShapeError} `STORED_BLOCKS` where rows are not whole blocks of the format, `SHAPE_DATA` for bytes that are not
+   * those of the shape, and {@link DeviceError} `DEVICE_OUT_OF_MEMORY`.
+   */
+  storedWeight(
+    bytes: Uint8Array,
+    shape: Shape,
+    format: StoredFormat,
+    options: StoredWeightOptions = {},
+  ): StoredWeight {
+    const { weight, write } = allocateStored(this, shape, format, options);
+    try {
+      if (bytes.byteLength !== weight.byteLength)
+        throw storedBytesError(shape, format, bytes.byteLength);
+      write({ byteOffset: 0, bytes });
+      return weight;
+    } catch (error) {
+      weight.dispose();
+      throw error;
+    }
+  }
+
+  /**
+   * The same in pieces, as they are read: no more than one piece is in host memory. The weight belongs to no scope. Throws as
+   * {@link Device.storedWeight} does, and whatever `pieces` throws; nothing is kept then.
+   */
+  async streamStoredWeight(
+    pieces: AsyncIterable<StoredPiece>,
+    shape: Shape,
+    format: StoredFormat,
+    options: StoredWeightOptions = {},
+  ): Promise<StoredWeight> {
+    const { weight, write } = allocateStored(this, shape, format, options);
+    this.keep(weight);
+    try {
+      let written = 0;
+      for await (const piece of pieces) {
+        write(piece);
+        written += piece.bytes.byteLength;
+      }
+      if (written !== weight.byteLength) throw storedBytesError(shape, format, written);
+      return weight;
+    } catch (error) {
+      weight.dispose();
+      throw error;
+    }
   }
 
   memory(): MemoryUse {
@@ -125,28 +186,63 @@ export class Device implements Disposable {
     }
   }
 
-  /** Takes a tensor out of all open scopes: from now on the caller disposes it. */
-  keep(tensor: Tensor): Tensor {
+  /** The tape on which operators record themselves, null for none. @internal */
+  get tape(): Recorder | null {
+    return this.#tape;
+  }
+
+  /** Runs `run` with another tape open, or with none. @internal */
+  withTape<T>(tape: Recorder | null, run: () => T): T {
+    const outer = this.#tape;
+    this.#tape = tape;
+    try {
+      return run();
+    } finally {
+      this.#tape = outer;
+    }
+  }
+
+  /** Whether gradient rules are running. @internal */
+  get differentiating(): boolean {
+    return this.#differentiating;
+  }
+
+  /** Runs `run`, which applies gradient rules, with no tape open. @internal */
+  differentiate<T>(run: () => T): T {
+    const outer = this.#differentiating;
+    this.#differentiating = true;
+    try {
+      return this.withTape(null, run);
+    } finally {
+      this.#differentiating = outer;
+    }
+  }
+
+  /** Who hears of every operator, null for nobody. @internal */
+  get observer(): Observer | null {
+    return this.#observer;
+  }
+
+  /** Runs `run` while `observer` hears of every operator; null for nobody. @internal */
+  withObserver<T>(observer: Observer | null, run: () => T): T {
+    const outer = this.#observer;
+    this.#observer = observer;
+    try {
+      return run();
+    } finally {
+      this.#observer = outer;
+    }
+  }
+
+  /** Takes a tensor or stored weight out of all open scopes: from now on the caller disposes it. */
+  keep<T extends Scoped>(tensor: T): T {
     tensor.owner?.remove(tensor);
     return tensor;
   }
 
-  /** Enters a new tensor into the open scope. @internal */
-  track(tensor: Tensor): void {
-    this.#scope?.add(tensor);
-  }
-
-  /** Reads device bytes into a buffer of their own. @internal */
-  async readBytes(
-    storage: Storage,
-    byteOffset: number,
-    byteLength: number,
-  ): Promise<Uint8Array<ArrayBuffer>> {
-    if (byteLength === 0) return new Uint8Array(0);
-    const bytes = await this.backend.read(storage, byteOffset, byteLength);
-    return bytes.byteOffset === 0 && bytes.byteLength === bytes.buffer.byteLength
-      ? bytes
-      : bytes.slice();
+  /** Enters a new tensor or stored weight into the open scope. @internal */
+  track(made: Scoped): void {
+    this.#scope?.add(made);
   }
 
   /** Ends the device and its backend; its tensors are gone. A second call does nothing. */

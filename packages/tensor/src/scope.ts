@@ -1,3 +1,4 @@
+import { StoredWeight } from "./stored-weight.ts";
 import { Tensor } from "./tensor.ts";
 
 /** Method by which an object that owns tensors names them, so that a scope that returns the object keeps them alive. */
@@ -5,24 +6,31 @@ export const heldTensors: unique symbol = Symbol.for("latentkit.heldTensors");
 
 /** An object that owns tensors, such as `SparseRows`. */
 export interface TensorHolder {
-  [heldTensors](): Iterable<Tensor>;
+  [heldTensors](): Iterable<Tensor | StoredWeight>;
 }
 
-/** The tensors made since a `Device.scope` began and still alive. */
+/** What a scope frees: tensors and stored weights. */
+export interface Scoped {
+  /** The scope that frees it. @internal */
+  owner: Scope | null;
+  dispose(): void;
+}
+
+/** The tensors and stored weights made since a `Device.scope` began and still alive. */
 export class Scope {
   readonly parent: Scope | null;
-  readonly #tensors = new Set<Tensor>();
+  readonly #tensors = new Set<Scoped>();
 
   constructor(parent: Scope | null) {
     this.parent = parent;
   }
 
-  add(tensor: Tensor): void {
+  add(tensor: Scoped): void {
     this.#tensors.add(tensor);
     tensor.owner = this;
   }
 
-  remove(tensor: Tensor): void {
+  remove(tensor: Scoped): void {
     this.#tensors.delete(tensor);
     tensor.owner = null;
   }
@@ -49,14 +57,14 @@ export class Scope {
 }
 
 /** The tensors in a tensor, a holder, or arrays, maps, sets and plain objects of them, at any depth. */
-function tensorsIn(root: unknown): Set<Tensor> {
-  const found = new Set<Tensor>();
+function tensorsIn(root: unknown): Set<Scoped> {
+  const found = new Set<Scoped>();
   const seen = new Set<object>();
   const pending: unknown[] = [root];
   while (pending.length > 0) {
     const value = pending.pop();
     if (typeof value !== "object" || value === null || seen.has(value)) continue;
-    if (value instanceof Tensor) {
+    if (value instanceof Tensor || value instanceof StoredWeight) {
       found.add(value);
       continue;
     }

@@ -11,6 +11,11 @@ export class SharedStorage {
     this.storage = storage;
   }
 
+  /** Tensors that view it. */
+  get references(): number {
+    return this.#references;
+  }
+
   acquire(): void {
     this.#references++;
   }

@@ -11,8 +11,10 @@ import {
   ShapeError,
   sizeOf,
 } from "@latentkit/core";
+import { differentiable } from "./autograd/differentiable.ts";
 import type { Slice } from "./backend.ts";
 import type { Device } from "./device.ts";
+import { copyInto } from "./operators/layout.ts";
 import type { Scope } from "./scope.ts";
 import type { SharedStorage } from "./shared-storage.ts";
 
@@ -60,6 +62,13 @@ export class Tensor implements Disposable {
   get slice(): Slice {
     if (this.#shared === null || this.device.disposed) throw this.#disposedError();
     return this.#slice;
+  }
+
+  /** Whether this is the only handle to its memory, and all of the memory is its elements. @internal */
+  get exclusive(): boolean {
+    const shared = this.#shared;
+    if (shared === null || shared.references !== 1) return false;
+    return shared.storage.byteLength <= Math.max(1, this.size * bytesPerElement(this.dtype));
   }
 
   /** Copies the elements to the host as f32; f16 and bf16 are widened. Throws {@link DTypeError} for i32 and u8. */
@@ -116,7 +125,16 @@ export class Tensor implements Disposable {
         fix: `give a shape of ${this.size} elements`,
       });
     }
-    return this.#view(shape, 0, this.size);
+    return differentiable(this.#view(shape, 0, this.size), {
+      operator: "reshape",
+      inputs: [this],
+      rule: (gradient) => [gradient.reshape(this.shape)],
+    });
+  }
+
+  /** A second handle to the same elements, disposed on its own. It has no gradient of its own: for holders of memory. @internal */
+  alias(): Tensor {
+    return this.#view(this.shape, 0, this.size);
   }
 
   /** A view of `start .. end` (exclusive) along the first axis. */
@@ -137,7 +155,18 @@ export class Tensor implements Disposable {
       });
     }
     const rowSize = sizeOf(rest);
-    return this.#view([end - start, ...rest], start * rowSize, (end - start) * rowSize);
+    return differentiable(
+      this.#view([end - start, ...rest], start * rowSize, (end - start) * rowSize),
+      {
+        operator: "rows",
+        inputs: [this],
+        rule: (gradient) => {
+          const whole = this.device.zeros(this.shape);
+          copyInto(gradient, whole, { axis: 0, start });
+          return [whole];
+        },
+      },
+    );
   }
 
   /** Gives the storage back once no other view needs it. A second call does nothing. */
@@ -165,10 +194,9 @@ export class Tensor implements Disposable {
     );
   }
 
-  #read(): Promise<Uint8Array<ArrayBuffer>> {
-    const { storage, offset, length } = this.slice;
-    const width = bytesPerElement(this.dtype);
-    return this.device.readBytes(storage, offset * width, length * width);
+  async #read(): Promise<Uint8Array<ArrayBuffer>> {
+    const source = this.slice;
+    return source.length === 0 ? new Uint8Array(0) : this.device.backend.read(source);
   }
 
   #disposedError(): DeviceError {

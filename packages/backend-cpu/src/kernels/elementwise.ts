@@ -1,73 +1,74 @@
-import type { BinaryOperator, Kernels, UnaryOperator } from "@latentkit/tensor";
-import { address, type Runtime } from "../runtime.ts";
-import { collapse, forEachOuter, padTo } from "./strides.ts";
+import type { ElementwiseKernels } from "@latentkit/tensor";
+import { address, addressOrNull, type Runtime } from "../runtime.ts";
+import {
+  elementwiseGrain,
+  gatedActivations,
+  unaryGradientOperators,
+  unaryOperators,
+} from "../tasks/elementwise.ts";
+import { broadcastKernels } from "./broadcast.ts";
 
-type ElementwiseKernels = Pick<Kernels, "unary" | "binary" | "affine" | "siluMul">;
-
-/** As src/wasm/assembly/binary.ts numbers them. */
-const binaryCodes: Readonly<Record<BinaryOperator, number>> = {
-  add: 0,
-  div: 1,
-  max: 2,
-  min: 3,
-  mul: 4,
-  sub: 5,
-};
-
-export function elementwiseKernels({ wasm }: Runtime): ElementwiseKernels {
-  const unaryFunctions: Readonly<
-    Record<UnaryOperator, (x: number, out: number, count: number) => void>
-  > = {
-    abs: wasm.unaryAbs,
-    exp: wasm.unaryExp,
-    gelu: wasm.unaryGelu,
-    geluTanh: wasm.unaryGeluTanh,
-    log: wasm.unaryLog,
-    neg: wasm.unaryNeg,
-    relu: wasm.unaryRelu,
-    rsqrt: wasm.unaryRsqrt,
-    sigmoid: wasm.unarySigmoid,
-    silu: wasm.unarySilu,
-    sqrt: wasm.unarySqrt,
-    square: wasm.unarySquare,
-    tanh: wasm.unaryTanh,
-  };
-
+export function elementwiseKernels(runtime: Runtime): ElementwiseKernels {
+  const { heap, wasm, team } = runtime;
+  const grain = elementwiseGrain;
   return {
+    ...broadcastKernels(runtime),
+
     unary(operator, x, out) {
-      unaryFunctions[operator](address(x), address(out), x.length);
+      const code = unaryOperators.indexOf(operator);
+      team.run("unary", [code, address(x), address(out)], { count: x.length, grain });
     },
 
-    binary(operator, a, aStrides, b, bStrides, out, shape) {
-      if (shape.includes(0)) return;
-      const loop = padTo(collapse(shape, [aStrides, bStrides]), 2);
-      const [rows = 1, columns = 1] = loop.shape.slice(-2);
-      const [aRow = 0, aStep = 0] = (loop.strides[0] ?? []).slice(-2);
-      const [bRow = 0, bStep = 0] = (loop.strides[1] ?? []).slice(-2);
-      const [aAt, bAt, outAt] = [address(a), address(b), address(out)];
-      const code = binaryCodes[operator];
-      forEachOuter(loop, loop.shape.length - 2, ([aOffset = 0, bOffset = 0], index) => {
-        wasm.binary(
-          code,
-          aAt + aOffset * 4,
-          aRow,
-          aStep,
-          bAt + bOffset * 4,
-          bRow,
-          bStep,
-          outAt + index * rows * columns * 4,
-          rows,
-          columns,
-        );
-      });
+    unaryGradient(operator, saved, dOut, dx) {
+      const code = unaryGradientOperators.indexOf(operator);
+      const args = [code, address(saved), address(dOut), address(dx)];
+      team.run("unaryGradient", args, { count: dx.length, grain });
     },
 
     affine(x, factor, bias, out) {
-      wasm.affine(address(x), factor, bias, address(out), x.length);
+      const args = [address(x), factor, bias, address(out)];
+      team.run("affine", args, { count: x.length, grain });
     },
 
-    siluMul(gate, up, out) {
-      wasm.siluMul(address(gate), address(up), address(out), gate.length);
+    clamp(x, low, high, out) {
+      team.run("clamp", [address(x), low, high, address(out)], { count: x.length, grain });
+    },
+
+    clampGradient(x, low, high, dOut, dx) {
+      const args = [address(x), low, high, address(dOut), address(dx)];
+      team.run("clampGradient", args, { count: x.length, grain });
+    },
+
+    power(x, exponent, out) {
+      team.run("power", [address(x), exponent, address(out)], { count: x.length, grain: 4096 });
+    },
+
+    gatedMul(activation, gate, up, out) {
+      const code = gatedActivations.indexOf(activation);
+      const args = [code, address(gate), address(up), address(out)];
+      team.run("gatedMul", args, { count: gate.length, grain });
+    },
+
+    gatedMulGradient(activation, gate, up, dOut, dGate, dUp) {
+      const code = gatedActivations.indexOf(activation);
+      const inputs = [address(gate), address(up), address(dOut)];
+      const args = [code, ...inputs, addressOrNull(dGate), addressOrNull(dUp)];
+      team.run("gatedMulGradient", args, { count: gate.length, grain });
+    },
+
+    isFinite(x, out) {
+      team.run("isFinite", [address(x), address(out)], { count: x.length, grain });
+    },
+
+    countNonFinite(x, out) {
+      const parts = Math.ceil(x.length / grain);
+      if (parts <= 1) wasm.countNonFinite(address(x), x.length, address(out));
+      else
+        heap.withScratch(parts * 4, (partials) => {
+          const args = [address(x), x.length, partials];
+          team.run("countNonFinite", args, { count: parts, grain: 1 });
+          wasm.sumI32(partials, parts, address(out));
+        });
     },
   };
 }

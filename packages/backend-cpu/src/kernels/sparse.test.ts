@@ -1,18 +1,29 @@
 import { Random } from "@latentkit/core";
 import {
+  clipRowNorms,
+  clone,
   createReferenceBackend,
   Device,
+  encodeBatchTopK,
   encodeJumpRelu,
   encodeTopK,
+  jumpReluDense,
+  jumpReluDenseGradient,
+  jumpReluGradient,
+  sparseCountFiring,
   sparseDecode,
   sparseDot,
+  sparseGather,
   sparseOuterAdd,
+  sparseRowL0,
+  sparseScatterAdd,
+  sparseSmallest,
   sparseToDense,
-  type SparseRows,
 } from "@latentkit/tensor";
 import { registerMatchers } from "@latentkit/tensor/testing";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createCpuBackend } from "../backend.ts";
 import { openCpuDevice } from "../open.ts";
 
 registerMatchers(expect);
@@ -39,6 +50,8 @@ describe("products of sparse rows take three ways, and all agree with f64", () =
     ["row by row", 40, 2048, 8, 20],
     ["grouped by latent", 300, 1024, 20, 20],
     ["grouped by latent, odd columns", 130, 257, 9, 7],
+    ["grouped by latent, several strips", 300, 257, 12, 100],
+    ["grouped by latent, several blocks of rows", 4300, 70, 9, 33],
     ["dense", 300, 1024, 500, 20],
     ["dense, odd columns", 700, 257, 150, 7],
   ])("%s", async (_, rows, width, k, columns) => {
@@ -90,6 +103,84 @@ describe("products of sparse rows take three ways, and all agree with f64", () =
       return values;
     };
     expect(await run(device)).toBeClose(await run(reference), { rtol: 1e-5, atol: 1e-4 });
+  });
+});
+
+describe("results do not depend on the number of threads", () => {
+  const shapes = [
+    ["row by row", 200, 8192, 8, 200],
+    ["grouped by latent", 2000, 1024, 20, 200],
+    ["dense", 700, 1024, 500, 64],
+  ] as const;
+
+  it.each(shapes)("%s", async (_, rows, width, k, columns) => {
+    const data = {
+      pre: coarse(rows * width, 31),
+      weight: coarse(width * columns, 32),
+      x: coarse(rows * columns, 33),
+    };
+    const run = async (threads: number): Promise<readonly Uint8Array[]> => {
+      const on = new Device(await createCpuBackend({ library: null, threads }));
+      const tensors = on.scope(() => {
+        const [pre, weight, x] = [
+          on.tensor(data.pre, [rows, width]),
+          on.tensor(data.weight, [width, columns]),
+          on.tensor(data.x, [rows, columns]),
+        ];
+        const [threshold, bandwidth] = [on.full([width], 0.5), 0.4];
+        const top = encodeTopK(pre, k);
+        const batch = encodeBatchTopK(pre, k);
+        const jump = encodeJumpRelu(pre, threshold, { bandwidth });
+        const gradient = on.full([width, columns], 0.25);
+        const [bias, firing] = [on.full([width], 0.1), on.zeros([width], "i32")];
+        sparseOuterAdd(top, top.values, x, gradient);
+        sparseScatterAdd(top, top.values, bias);
+        sparseCountFiring(top, firing);
+        const dThreshold = on.zeros([width]);
+        const dPre = jumpReluGradient({
+          ...jump,
+          threshold,
+          bandwidth,
+          sparsity: 0.1,
+          dL0: on.full([rows], 0.3),
+          dValues: sparseDot(jump.rows, weight, x),
+          dThreshold,
+        });
+        const dense = { pre, threshold, bandwidth, sparsity: 0.1, dThreshold: on.zeros([width]) };
+        const dValues = on.full([rows, width], 0.5);
+        jumpReluDenseGradient({ ...dense, dValues });
+        const norms = clone(weight);
+        clipRowNorms(norms, 3);
+        return [
+          sparseDecode(top, weight, null),
+          sparseDot(top, weight, x),
+          gradient,
+          bias,
+          firing,
+          sparseToDense(batch),
+          batch.counts,
+          sparseToDense(jump.rows),
+          dThreshold,
+          sparseToDense(jump.rows.withValues(dPre)),
+          sparseRowL0(batch),
+          norms,
+          jumpReluDense(pre, threshold, firing),
+          dValues,
+          dense.dThreshold,
+          sparseGather(top, pre),
+          sparseSmallest(top),
+        ];
+      });
+      const bytes = await Promise.all(tensors.map((tensor) => on.backend.read(tensor.slice)));
+      on.dispose();
+      return bytes;
+    };
+    const one = await run(1);
+    for (const threads of [2, 3]) {
+      const many = await run(threads);
+      for (const [index, bytes] of one.entries())
+        expect(Buffer.compare(bytes, many[index] ?? new Uint8Array()), `result ${index}`).toBe(0);
+    }
   });
 });
 
@@ -159,7 +250,7 @@ describe("selection", () => {
     const pre = coarse(rows * width, 21);
     for (const capacity of [width, 100, 3, 0]) {
       const dense = async (on: Device): Promise<{ counts: Int32Array; dense: Float32Array }> => {
-        const parts: { rows: SparseRows; preActivations: { dispose(): void } } = on.scope(() =>
+        const parts = on.scope(() =>
           encodeJumpRelu(on.tensor(pre, [rows, width]), on.full([width], 0.5), {
             bandwidth: 0.2,
             capacity,
@@ -167,7 +258,7 @@ describe("selection", () => {
         );
         const matrix = sparseToDense(parts.rows);
         const result = { counts: await parts.rows.counts.integers(), dense: await matrix.floats() };
-        for (const each of [parts.rows, parts.preActivations, matrix]) each.dispose();
+        for (const each of [parts.rows, parts.preActivations, parts.l0, matrix]) each.dispose();
         return result;
       };
       expect(await dense(device)).toEqual(await dense(reference));

@@ -1,5 +1,5 @@
-import type { Kernels } from "@latentkit/tensor";
-import { address, type Runtime } from "../runtime.ts";
+import type { Kernels, SparseRowsSlices } from "@latentkit/tensor";
+import { address, addressOrNull, type Runtime } from "../runtime.ts";
 
 type SparseKernels = Pick<
   Kernels,
@@ -9,20 +9,43 @@ type SparseKernels = Pick<
   | "sparseCountFiring"
   | "sparseRowL0"
   | "sparseToDense"
+  | "sparseGather"
+  | "sparseSmallest"
   | "reluGradient"
   | "jumpReluGradient"
   | "jumpReluDense"
   | "jumpReluDenseGradient"
+  | "clipRowNorms"
 >;
 
-export function sparseKernels({ heap, wasm }: Runtime): SparseKernels {
+/** Elements of a dense matrix that a chunk goes through, some 50 microseconds of work. */
+const denseGrain = 131_072;
+/** Entries that a chunk goes through. */
+const entryGrain = 32_768;
+/** Columns of a chunk where sums run down the rows: as many f64 sums stay in the first cache. */
+const columnGrain = 1024;
+/** Parts that rows are cut into at most where each part has sums of its own. */
+const mostParts = 8;
+
+export function sparseKernels({ heap, wasm, team }: Runtime): SparseKernels {
+  /**
+   * How rows are cut into parts with sums of their own, which are then added in order: by the number of entries alone, so that
+   * results depend on nothing else, and so that clearing and adding the sums costs less than the entries.
+   */
+  function partsOf(rows: SparseRowsSlices): { readonly parts: number; readonly step: number } {
+    const entries = wasm.countEntries(address(rows.counts), rows.rows, rows.capacity);
+    const wanted = Math.min(mostParts, Math.floor(entries / (2 * rows.width)), rows.rows);
+    const step = Math.ceil(rows.rows / Math.max(1, wanted));
+    return { parts: Math.ceil(rows.rows / step), step };
+  }
+
   return {
     sparsifyTopK(pre, k, allowed, out) {
       const run = (kept: number, mask: number): void => {
-        heap.withScratch(wasm.selectScratchBytes(out.width), (scratch) => {
-          wasm.sparsifyTopK(
+        team.run(
+          "sparsifyTopK",
+          [
             address(pre),
-            out.rows,
             out.width,
             kept,
             out.capacity,
@@ -30,9 +53,13 @@ export function sparseKernels({ heap, wasm }: Runtime): SparseKernels {
             address(out.counts),
             address(out.indices),
             address(out.values),
-            scratch,
-          );
-        });
+          ],
+          {
+            count: out.rows,
+            grain: denseGrain / out.width,
+            scratchBytes: wasm.selectScratchBytes(out.width),
+          },
+        );
       };
       if (allowed === null) run(k, 0);
       else
@@ -42,76 +69,119 @@ export function sparseKernels({ heap, wasm }: Runtime): SparseKernels {
     },
 
     sparsifyJumpRelu(pre, threshold, bandwidth, out, preActivations) {
-      wasm.sparsifyJumpRelu(
-        address(pre),
-        address(threshold),
-        bandwidth / 2,
-        out.rows,
-        out.width,
-        out.capacity,
-        address(out.counts),
-        address(out.indices),
-        address(out.values),
-        address(preActivations),
+      team.run(
+        "sparsifyJumpRelu",
+        [
+          address(pre),
+          address(threshold),
+          bandwidth / 2,
+          out.width,
+          out.capacity,
+          address(out.counts),
+          address(out.indices),
+          address(out.values),
+          address(preActivations),
+        ],
+        { count: out.rows, grain: denseGrain / out.width },
       );
     },
 
     sparseScatterAdd(rows, coefficients, out) {
-      heap.withScratch(rows.width * 8, (sums) => {
-        wasm.fillBytes(sums, 0, rows.width * 8);
-        wasm.scatterSums(
-          rows.rows,
-          rows.capacity,
-          address(rows.counts),
-          address(rows.indices),
-          address(coefficients),
-          sums,
+      const { parts, step } = partsOf(rows);
+      heap.withScratch(parts * rows.width * 8, (sums) => {
+        team.run(
+          "sparseScatterSums",
+          [
+            step,
+            rows.rows,
+            rows.capacity,
+            address(rows.counts),
+            address(rows.indices),
+            address(coefficients),
+            rows.width,
+            sums,
+          ],
+          { count: parts, grain: 1 },
         );
-        wasm.addSums(sums, address(out), rows.width);
+        wasm.addSums(sums, parts, address(out), rows.width);
       });
     },
 
     sparseCountFiring(rows, out) {
-      wasm.countFiring(
-        rows.rows,
-        rows.capacity,
-        address(rows.counts),
-        address(rows.indices),
-        address(rows.values),
-        address(out),
-      );
+      const { parts, step } = partsOf(rows);
+      heap.withScratch(parts * rows.width * 4, (sums) => {
+        team.run(
+          "sparseCountFiring",
+          [
+            step,
+            rows.rows,
+            rows.capacity,
+            address(rows.counts),
+            address(rows.indices),
+            address(rows.values),
+            rows.width,
+            sums,
+          ],
+          { count: parts, grain: 1 },
+        );
+        wasm.addCounts(sums, parts, address(out), rows.width);
+      });
     },
 
     sparseRowL0(rows, out) {
-      wasm.rowL0(
-        rows.rows,
-        rows.capacity,
-        address(rows.counts),
-        address(rows.values),
-        address(out),
+      team.run(
+        "sparseRowL0",
+        [rows.capacity, address(rows.counts), address(rows.values), address(out)],
+        { count: rows.rows, grain: entryGrain / rows.capacity },
       );
     },
 
     sparseToDense(rows, out) {
-      wasm.toDense(
-        rows.rows,
-        rows.capacity,
-        address(rows.counts),
-        address(rows.indices),
-        address(rows.values),
-        rows.width,
-        address(out),
+      team.run(
+        "sparseToDense",
+        [
+          rows.capacity,
+          address(rows.counts),
+          address(rows.indices),
+          address(rows.values),
+          rows.width,
+          address(out),
+        ],
+        { count: rows.rows, grain: denseGrain / rows.width },
       );
     },
 
+    sparseGather(rows, dense, out) {
+      team.run(
+        "sparseGather",
+        [
+          rows.capacity,
+          address(rows.counts),
+          address(rows.indices),
+          address(dense),
+          rows.width,
+          address(out),
+        ],
+        { count: rows.rows, grain: entryGrain / rows.capacity },
+      );
+    },
+
+    sparseSmallest(rows, out) {
+      const [counts, values] = [address(rows.counts), address(rows.values)];
+      wasm.fillF32(address(out), wasm.smallestValue(rows.rows, rows.capacity, counts, values), 1);
+    },
+
     reluGradient(rows, dValues, dPre) {
-      wasm.reluGradient(
-        rows.rows,
-        rows.capacity,
-        address(rows.counts),
-        address(rows.values),
-        address(dValues),
-        address(dPre),
+      team.run(
+        "sparseReluGradient",
+        [
+          rows.capacity,
+          address(rows.counts),
+          address(rows.values),
+          address(dValues),
+          address(dPre),
+        ],
+        { count: rows.rows, grain: entryGrain / rows.capacity },
       );
     },
 
@@ -121,38 +191,43 @@ export function sparseKernels({ heap, wasm }: Runtime): SparseKernels {
       threshold,
       bandwidth,
       sparsity,
+      dL0,
       dValues,
       dPre,
       dThreshold,
     ) {
-      heap.withScratch(rows.width * 8, (sums) => {
-        wasm.fillBytes(sums, 0, rows.width * 8);
-        wasm.jumpReluGradient(
-          rows.rows,
-          rows.capacity,
-          address(rows.counts),
-          address(rows.indices),
-          address(preActivations),
-          address(threshold),
-          bandwidth / 2,
-          bandwidth,
-          sparsity,
-          address(dValues),
-          address(dPre),
-          sums,
+      const { parts, step } = partsOf(rows);
+      heap.withScratch(parts * rows.width * 8, (sums) => {
+        team.run(
+          "jumpReluGradient",
+          [
+            step,
+            rows.rows,
+            rows.capacity,
+            address(rows.counts),
+            address(rows.indices),
+            address(preActivations),
+            address(threshold),
+            bandwidth / 2,
+            bandwidth,
+            sparsity,
+            addressOrNull(dL0),
+            address(dValues),
+            address(dPre),
+            rows.width,
+            sums,
+          ],
+          { count: parts, grain: 1 },
         );
-        wasm.addSums(sums, address(dThreshold), rows.width);
+        wasm.addSums(sums, parts, address(dThreshold), rows.width);
       });
     },
 
     jumpReluDense(pre, threshold, rows, width, out, fired) {
-      wasm.jumpReluDense(
-        address(pre),
-        address(threshold),
-        rows,
-        width,
-        address(out),
-        address(fired),
+      team.run(
+        "jumpReluDense",
+        [address(pre), address(threshold), rows, width, address(out), address(fired)],
+        { count: width, grain: columnGrain },
       );
     },
 
@@ -167,9 +242,9 @@ export function sparseKernels({ heap, wasm }: Runtime): SparseKernels {
       dPre,
       dThreshold,
     ) {
-      heap.withScratch(width * 8, (sums) => {
-        wasm.fillBytes(sums, 0, width * 8);
-        wasm.jumpReluDenseGradient(
+      team.run(
+        "jumpReluDenseGradient",
+        [
           address(pre),
           address(threshold),
           rows,
@@ -179,9 +254,16 @@ export function sparseKernels({ heap, wasm }: Runtime): SparseKernels {
           sparsity,
           address(dValues),
           address(dPre),
-          sums,
-        );
-        wasm.addSums(sums, address(dThreshold), width);
+          address(dThreshold),
+        ],
+        { count: width, grain: columnGrain, scratchBytes: columnGrain * 8 },
+      );
+    },
+
+    clipRowNorms(x, rows, columns, maximum) {
+      team.run("clipRowNorms", [address(x), columns, maximum], {
+        count: rows,
+        grain: denseGrain / Math.max(1, columns),
       });
     },
   };

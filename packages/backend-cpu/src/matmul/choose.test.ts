@@ -1,77 +1,127 @@
-import { describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { describeCpu, openCpuDevice } from "../open.ts";
 import { reasonToSkipBlas } from "../test-support.ts";
-import { chooseLibrary, surveyMatmul } from "./choose.ts";
+import { forgetWarnings } from "../warning.ts";
+import { chooseLibrary, type MatmulSurvey, surveyMatmul } from "./choose.ts";
 import { openblasCoreType } from "./openblas-core.ts";
 import type { BlasLibrary } from "./provider.ts";
-import type { BlasAttempt } from "./system-blas.ts";
+import { type BlasAttempt, findKoffi, loadBlas } from "./system-blas.ts";
 
 type Sgemm = BlasLibrary["sgemm"];
 
-/** A plain product in f64 over the whole memory behind the views; `always` reads the output even with beta = 0. */
+/** A library of this process that works on the kernels' memory: addresses count from the memory's start. */
+function library(
+  name: string,
+  product: (memory: Float32Array, ...call: Parameters<Sgemm>) => void,
+) {
+  let memory: Float32Array = new Float32Array();
+  return {
+    library: name,
+    blas: {
+      name,
+      origin: null,
+      address(buffer: ArrayBufferLike): number {
+        memory = new Float32Array(buffer);
+        return 0;
+      },
+      sgemm: (...call: Parameters<Sgemm>): void => product(memory, ...call),
+    },
+    detail: name,
+  };
+}
+
+type Product = Parameters<typeof library>[1];
+
+/** A plain product in f64; `always` reads the output even with beta = 0. */
 const productReading =
-  (always: boolean): Sgemm =>
-  (transposeA, transposeB, m, n, k, alpha, a, strideA, b, strideB, beta, out, strideOut) => {
-    const left = new Float32Array(a.buffer, a.byteOffset);
-    const right = new Float32Array(b.buffer, b.byteOffset);
-    const target = new Float32Array(out.buffer, out.byteOffset);
+  (always: boolean): Product =>
+  (
+    memory,
+    transposeA,
+    transposeB,
+    m,
+    n,
+    k,
+    alpha,
+    a,
+    strideA,
+    b,
+    strideB,
+    beta,
+    out,
+    strideOut,
+  ) => {
     for (let row = 0; row < m; row++) {
       for (let column = 0; column < n; column++) {
         let sum = 0;
         for (let i = 0; i < k; i++) {
-          const x = left[transposeA ? i * strideA + row : row * strideA + i] ?? 0;
-          sum += x * (right[transposeB ? column * strideB + i : i * strideB + column] ?? 0);
+          const x = memory[a / 4 + (transposeA ? i * strideA + row : row * strideA + i)] ?? 0;
+          const y = transposeB ? column * strideB + i : i * strideB + column;
+          sum += x * (memory[b / 4 + y] ?? 0);
         }
-        const at = row * strideOut + column;
-        target[at] = alpha * sum + (beta === 0 && !always ? 0 : beta * (target[at] ?? 0));
+        const at = out / 4 + row * strideOut + column;
+        memory[at] = alpha * sum + (beta === 0 && !always ? 0 : beta * (memory[at] ?? 0));
       }
     }
   };
 const right = productReading(false);
 
-const attempt = (name: string, sgemm: Sgemm): BlasAttempt => ({
-  library: name,
-  blas: { name, threads: 1, sgemm },
-  detail: name,
-});
 const survey = (...attempts: BlasAttempt[]): ReturnType<typeof surveyMatmul> =>
-  surveyMatmul(() => Promise.resolve(attempts));
+  surveyMatmul(() => attempts);
+const missing: BlasAttempt = {
+  library: "libopenblas.so.0",
+  blas: null,
+  detail: "cannot open shared object file",
+};
+
+let warnings: unknown[][] = [];
+beforeEach(() => {
+  forgetWarnings();
+  warnings = [];
+  vi.spyOn(process, "emitWarning").mockImplementation((...args: unknown[]) => {
+    warnings.push(args);
+  });
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+  forgetWarnings();
+});
 
 describe("choosing who multiplies", () => {
   it("takes the first library that gives right numbers", async () => {
-    const missing: BlasAttempt = { library: "missing", blas: null, detail: "no such file" };
-    const { library, tried } = await survey(
+    const { library: taken, tried } = await survey(
       missing,
-      attempt("good", right),
-      attempt("never asked", right),
+      library("good", right),
+      library("never asked", right),
     );
-    expect(library?.name).toBe("good");
+    expect(taken?.name).toBe("good");
     expect(tried).toEqual([
-      { library: "missing", usable: false, detail: "no such file" },
-      { library: "good", usable: true, detail: "good" },
+      { ...missing, blas: undefined, usable: false, refused: false },
+      { library: "good", usable: true, refused: false, detail: "good" },
     ]);
   });
 
-  it.each<[string, Sgemm, RegExp]>([
+  it.each<[string, Product, RegExp]>([
     [
       "confuses the transposes",
-      (transposeA, transposeB, ...rest) => right(transposeA, !transposeB, ...rest),
+      (memory, transposeA, transposeB, ...rest) => right(memory, transposeA, !transposeB, ...rest),
       /gave .* for/,
     ],
     ["does nothing", () => {}, /gave NaN for/],
     ["reads the output with beta = 0", productReading(true), /gave NaN for/],
-    ["writes behind the rows", (...args) => writeBehind(args), /outside of the output/],
-    ["throws", () => crash(), /failed \(no such symbol\)/],
-  ])("refuses a library that %s", async (_, sgemm, reason) => {
-    const { library, tried, fastest } = await survey(attempt("bad", sgemm));
-    expect(library).toBeNull();
+    ["writes behind the rows", writeBehind, /outside of the output/],
+    ["throws", crash, /failed \(no such symbol\)/],
+  ])("refuses a library that %s", async (_, product, reason) => {
+    const found = await survey(library("bad", product));
+    const { tried, fastest } = found;
+    expect(found.library).toBeNull();
     expect(fastest).toBe("wasm");
     expect(tried[0]?.usable).toBe(false);
     expect(tried[0]?.detail).toMatch(reason);
   });
 
   it("leaves a library that is far slower than our own kernels, but gives it when asked for", async () => {
-    const slow = await survey(attempt("slow", right));
+    const slow = await survey(library("slow", right));
     expect(slow.fastest).toBe("wasm");
     expect(slow.calibrations.map(({ name }) => name)).toEqual(["slow", "wasm"]);
     expect(await chooseLibrary("auto", undefined, () => Promise.resolve(slow))).toBeNull();
@@ -81,14 +131,24 @@ describe("choosing who multiplies", () => {
   });
 
   it("says what was tried when a BLAS is insisted on and there is none", async () => {
-    const none = survey({
-      library: "libopenblas.so.0",
-      blas: null,
-      detail: "cannot open shared object file",
-    });
+    const none = survey(missing);
     await expect(chooseLibrary("blas", undefined, () => none)).rejects.toMatchObject({
       code: "BLAS_UNAVAILABLE",
       message: expect.stringContaining("libopenblas.so.0: cannot open shared object file"),
+    });
+  });
+
+  it.runIf(process.platform === "linux")("says why a library cannot be loaded", () => {
+    const koffi = findKoffi();
+    if ("missing" in koffi) return;
+    expect(loadBlas(koffi.path, "libno-such-blas.so.9")).toMatchObject({
+      blas: null,
+      detail: expect.stringMatching(/cannot open/),
+    });
+    // A library without the function.
+    expect(loadBlas(koffi.path, "libm.so.6")).toMatchObject({
+      blas: null,
+      detail: expect.stringMatching(/cblas_sgemm/),
     });
   });
 
@@ -105,6 +165,55 @@ describe("choosing who multiplies", () => {
     for (const { gflops } of description.calibrations) expect(gflops).toBeGreaterThan(0.1);
     using device = await openCpuDevice();
     expect(device.info.matmul).toBe(description.matmul);
+  });
+});
+
+describe("the warning of a fallback", () => {
+  const choose = async (...attempts: BlasAttempt[]): Promise<BlasLibrary | null> => {
+    const found = await survey(...attempts);
+    return chooseLibrary("auto", undefined, () => Promise.resolve(found));
+  };
+  const wrong = library("broken", (memory, transposeA, transposeB, ...rest) =>
+    right(memory, transposeA, !transposeB, ...rest),
+  );
+
+  it("comes once where there is no library", async () => {
+    expect(await choose(missing)).toBeNull();
+    expect(await choose(missing)).toBeNull();
+    expect(warnings).toEqual([
+      [
+        expect.stringMatching(/no BLAS.*libopenblas\.so\.0: cannot open.*own kernels.*apt-get/),
+        { type: "LatentkitWarning", code: "LATENTKIT_MATMUL_FALLBACK" },
+      ],
+    ]);
+  });
+
+  it("says that a library gave wrong numbers", async () => {
+    expect(await choose(wrong)).toBeNull();
+    expect(warnings).toEqual([
+      [expect.stringMatching(/broken is refused: it gave .* own kernels/), expect.anything()],
+    ]);
+  });
+
+  it("says that a library is slow, as one that misdetects the CPU", async () => {
+    expect(await choose(library("slow", right))).toBeNull();
+    expect(warnings).toEqual([
+      [expect.stringMatching(/slow is far slower.*GFLOP\/s: slow: /), expect.anything()],
+    ]);
+  });
+
+  it("does not come where the first library is taken, nor when our own kernels are asked for", async () => {
+    const good = { ...(await survey(library("good", right))), fastest: "blas" } as const;
+    const look = (): Promise<MatmulSurvey> => Promise.resolve(good);
+    expect((await chooseLibrary("auto", undefined, look))?.name).toBe("good");
+    expect(await chooseLibrary("wasm")).toBeNull();
+    expect(warnings).toEqual([]);
+    // A later library takes over from a refused one: the refusal is still told.
+    const second = { ...good, tried: (await survey(wrong)).tried };
+    await chooseLibrary("auto", undefined, () => Promise.resolve(second));
+    expect(warnings).toEqual([
+      [expect.stringMatching(/broken is refused.*go to good/), expect.anything()],
+    ]);
   });
 });
 
@@ -156,10 +265,10 @@ describe("the core that OpenBLAS is told", () => {
   });
 });
 
-function writeBehind(args: Parameters<Sgemm>): void {
+function writeBehind(...args: Parameters<Product>): void {
   right(...args);
-  const [, , , n, , , , , , , , out, strideOut] = args;
-  if (strideOut > n) new Float32Array(out.buffer, out.byteOffset)[n] = 1;
+  const [memory, , , , n, , , , , , , , out, strideOut] = args;
+  if (strideOut > n) memory[out / 4 + n] = 1;
 }
 
 function crash(): never {

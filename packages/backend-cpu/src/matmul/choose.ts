@@ -1,11 +1,14 @@
 import { DeviceError, throwIfAborted } from "@latentkit/core";
 import { Heap } from "../memory/heap.ts";
-import { instantiateKernels } from "../wasm/instance.ts";
-import { blasGemm } from "./blas-gemm.ts";
+import { createEngine } from "../threads/engine.ts";
+import { warnOnce } from "../warning.ts";
+import { prepareKernels } from "../wasm/instance.ts";
+import { instantiateOver } from "../wasm/instantiate.ts";
+import { nodeProcess } from "./host.ts";
 import type { BlasLibrary, Gemm } from "./provider.ts";
 import { selfCheck, selfCheckBytes } from "./self-check.ts";
-import { type BlasAttempt, blasCandidates, loadBlas, loadKoffi } from "./system-blas.ts";
-import { wasmGemm } from "./wasm-gemm.ts";
+import { type BlasAttempt, blasCandidates, findKoffi, loadBlas } from "./system-blas.ts";
+import { wasmProvider } from "./wasm-gemm.ts";
 
 /** Who computes matrix products: the system's BLAS, our own kernels, or whichever of them is faster here. */
 export type MatmulChoice = "auto" | "blas" | "wasm";
@@ -14,11 +17,13 @@ export type MatmulChoice = "auto" | "blas" | "wasm";
 export interface TriedLibrary {
   readonly library: string;
   readonly usable: boolean;
+  /** Whether it was loaded and gave wrong numbers. */
+  readonly refused: boolean;
   /** Its name and version, or why it is not used. */
   readonly detail: string;
 }
 
-/** A provider's speed on a product of 384 x 384 matrices. */
+/** A provider's speed on a product of 384 x 384 matrices, on one thread. */
 export interface Calibration {
   readonly name: string;
   readonly threads: number;
@@ -37,33 +42,37 @@ export interface MatmulSurvey {
 }
 
 /** Where libraries come from; tests put their own in. */
-export type BlasSource = () => Promise<Iterable<BlasAttempt>>;
+export type BlasSource = () => Iterable<BlasAttempt>;
 
 const calibrationSize = 384;
 /** Our own kernels must be this many times as fast as a library to be taken instead. */
 const clearly = 2;
 
 /** The libraries of this system, loaded one after the other as they are asked for. */
-export async function systemLibraries(): Promise<Iterable<BlasAttempt>> {
-  const koffi = await loadKoffi();
-  if (typeof koffi === "string") return [{ library: "system BLAS", blas: null, detail: koffi }];
+export function systemLibraries(): Iterable<BlasAttempt> {
+  const koffi = findKoffi();
+  if ("missing" in koffi) return [{ library: "system BLAS", blas: null, detail: koffi.missing }];
   return (function* attempts(): Generator<BlasAttempt> {
-    for (const library of blasCandidates()) yield loadBlas(koffi, library);
+    for (const library of blasCandidates()) yield loadBlas(koffi.path, library);
   })();
 }
 
 /** Takes the first library whose products are right, and measures it against our own kernels. */
 export async function surveyMatmul(source: BlasSource = systemLibraries): Promise<MatmulSurvey> {
-  const { exports: wasm, memory } = await instantiateKernels();
-  const heap = new Heap(memory, wasm.heapStart(), 64 * 1024 * 1024);
+  const { module, memory } = await prepareKernels(false);
+  const { heapStart, gemmScratchBytes } = instantiateOver(module, memory);
+  const scratch = heapStart();
+  const heap = new Heap(memory, scratch + gemmScratchBytes(), 64 * 1024 * 1024);
+  const gemmOf = (blas: BlasLibrary | null): Gemm =>
+    createEngine({ thread: 0, module, memory, blas, scratch }).gemm;
   const tried: TriedLibrary[] = [];
   let library: BlasLibrary | null = null;
-  for (const { library: name, blas, detail } of await source()) {
+  for (const { library: name, blas, detail } of source()) {
     const fault =
       blas === null
         ? null
         : heap.withScratch(selfCheckBytes, (address) =>
-            checkSafely(blasGemm(blas, heap, wasm), {
+            checkSafely(gemmOf(blas), {
               buffer: heap.buffer,
               address,
               byteLength: selfCheckBytes,
@@ -72,20 +81,18 @@ export async function surveyMatmul(source: BlasSource = systemLibraries): Promis
     tried.push({
       library: name,
       usable: blas !== null && fault === null,
+      refused: fault !== null,
       detail: fault === null ? detail : `${detail} is refused: ${fault}`,
     });
     if (blas === null || fault !== null) continue;
     library = blas;
     break;
   }
-  const providers = [
-    ...(library === null ? [] : [blasGemm(library, heap, wasm)]),
-    wasmGemm(heap, wasm),
-  ];
-  const calibrations = providers.map((gemm): Calibration => ({
-    name: gemm.name,
-    threads: gemm.threads,
-    gflops: measure(gemm, heap),
+  const candidates: readonly (BlasLibrary | null)[] = library === null ? [null] : [library, null];
+  const calibrations = candidates.map((blas): Calibration => ({
+    name: blas === null ? wasmProvider.name : blas.name,
+    threads: 1,
+    gflops: measure(gemmOf(blas), heap),
   }));
   const [first, second] = calibrations;
   // Other programs disturb so short a measurement, and the choice must not change from run to run: only a library that is
@@ -103,7 +110,15 @@ export function rememberedSurvey(): Promise<MatmulSurvey> {
   return survey;
 }
 
-/** The library for a choice, null for our own kernels. Throws `DeviceError` `BLAS_UNAVAILABLE` if `"blas"` has none. */
+/** Code of the warning that a library is refused, or that there is none. */
+export const fallbackCode = "LATENTKIT_MATMUL_FALLBACK";
+
+/**
+ * The library for a choice, null for our own kernels. In Node, `"auto"` gives one warning for the process, of code
+ * {@link fallbackCode}, where a library is refused for its wrong numbers, and where our own kernels have to stand in.
+ *
+ * Throws `DeviceError` `BLAS_UNAVAILABLE` if `"blas"` has none.
+ */
 export async function chooseLibrary(
   choice: MatmulChoice,
   signal?: AbortSignal,
@@ -113,14 +128,38 @@ export async function chooseLibrary(
   if (choice === "wasm") return null;
   const found = await look();
   throwIfAborted(signal);
-  if (choice === "auto") return found.fastest === "blas" ? found.library : null;
+  if (choice === "auto") {
+    const reason = fallbackReason(found);
+    if (reason !== null && nodeProcess() !== null) warnOnce(fallbackCode, reason);
+    return found.fastest === "blas" ? found.library : null;
+  }
   if (found.library !== null) return found.library;
-  const reasons = found.tried.map(({ library, detail }) => `${library}: ${detail}`).join("; ");
+  const reasons = reasonsOf(found);
   throw new DeviceError({
     code: "BLAS_UNAVAILABLE",
     message: `matmul "blas" needs a system BLAS, and none works here (${reasons === "" ? "no library is known for this platform" : reasons})`,
     fix: 'install OpenBLAS (Debian: apt-get install libopenblas0-pthread) and the package koffi, or use matmul "auto" or "wasm"',
   });
+}
+
+/** Why `"auto"` does not take the first library there is, in words; null if it does. */
+export function fallbackReason(found: MatmulSurvey): string | null {
+  const { library, fastest, calibrations, tried } = found;
+  const chosen =
+    fastest === "blas" && library !== null
+      ? `matrix products go to ${library.name}`
+      : `matrix products run on Latentkit's own kernels, several times slower than a good library; install OpenBLAS (Debian: apt-get install libopenblas0-pthread) and the package koffi, or open the device with matmul "wasm" to say that this is wanted`;
+  const refused = tried.filter((each) => each.refused);
+  if (refused.length > 0)
+    return `${refused.map((each) => `${each.library}: ${each.detail}`).join("; ")}; ${chosen}`;
+  if (library === null) return `no BLAS library works here (${reasonsOf(found)}); ${chosen}`;
+  if (fastest === "blas") return null;
+  const speeds = calibrations.map(({ name, gflops }) => `${name}: ${gflops.toFixed(1)}`).join(", ");
+  return `${library.name} is far slower than our own kernels (GFLOP/s: ${speeds}), as libraries are that do not know this CPU; ${chosen}`;
+}
+
+function reasonsOf({ tried }: MatmulSurvey): string {
+  return tried.map(({ library, detail }) => `${library}: ${detail}`).join("; ");
 }
 
 function checkSafely(gemm: Gemm, scratch: Parameters<typeof selfCheck>[1]): string | null {

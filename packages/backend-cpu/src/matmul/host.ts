@@ -13,6 +13,7 @@ interface NodeProcess {
   readonly env: Record<string, string | undefined>;
   readonly versions: { readonly node?: string | undefined };
   readonly getBuiltinModule?: ((name: string) => unknown) | undefined;
+  emitWarning(message: string, options: { readonly type: string; readonly code: string }): void;
 }
 
 /** Node's `process`, or null elsewhere. Not imported, so that bundlers for browsers find nothing to resolve. */
@@ -22,10 +23,22 @@ export function nodeProcess(): NodeProcess | null {
   return process?.versions?.node === undefined ? null : process;
 }
 
+/** One of Node's own modules, or null elsewhere. */
+export function nodeBuiltin(name: string): unknown {
+  return nodeProcess()?.getBuiltinModule?.(name) ?? null;
+}
+
 /** Node's file system, or null elsewhere. */
 export function fileSystem(): FileSystem | null {
-  // `getBuiltinModule("node:fs")` is the module with these functions.
-  return (nodeProcess()?.getBuiltinModule?.("node:fs") ?? null) as FileSystem | null;
+  // `node:fs` is the module with these functions.
+  return nodeBuiltin("node:fs") as FileSystem | null;
+}
+
+/** How many threads this machine runs at a time: processors as Node counts them; 1 where that is not known. */
+export function processors(): number {
+  // `node:os` has this member.
+  const os = nodeBuiltin("node:os") as { availableParallelism(): number } | null;
+  return os?.availableParallelism() ?? 1;
 }
 
 /** CPU features as Linux names them (`avx2`, `avx512f`, ...); empty where they cannot be read. */

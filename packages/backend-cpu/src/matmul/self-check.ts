@@ -40,7 +40,11 @@ const cases: readonly Case[] = [
  */
 export function selfCheck(
   gemm: Gemm,
-  scratch: { readonly buffer: ArrayBuffer; readonly address: number; readonly byteLength: number },
+  scratch: {
+    readonly buffer: ArrayBufferLike;
+    readonly address: number;
+    readonly byteLength: number;
+  },
 ): string | null {
   const random = new Random(7);
   for (const each of cases) {

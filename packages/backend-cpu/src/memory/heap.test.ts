@@ -82,8 +82,15 @@ describe("Heap", () => {
     const backend = await createCpuBackend({ library: null });
     const storage = backend.allocate(16);
     backend.free(storage);
-    expect(() => backend.write(storage, 0, Uint8Array.of(1))).toThrow(/used after it was freed/);
-    expect(() => backend.write({ byteLength: 4 }, 0, Uint8Array.of(1))).toThrow(/another backend/);
+    expect(() =>
+      backend.write({ storage, offset: 0, length: 1, dtype: "u8" }, Uint8Array.of(1)),
+    ).toThrow(/used after it was freed/);
+    expect(() =>
+      backend.write(
+        { storage: { byteLength: 4 }, offset: 0, length: 1, dtype: "u8" },
+        Uint8Array.of(1),
+      ),
+    ).toThrow(/another backend/);
     backend.dispose();
     expect(() => backend.allocate(4)).toThrow(/disposed/);
   });

@@ -2,6 +2,7 @@ import { DeviceError } from "@latentkit/core";
 import type { MemoryUse, Storage } from "@latentkit/tensor";
 import type { WasmMemory } from "../wasm/engine.ts";
 import { Allocator, type Block } from "./allocator.ts";
+import { Meter } from "./meter.ts";
 
 const pageBytes = 65_536;
 /** Vector loads at the end of a slice may read past it: this much behind the last block stays unused. */
@@ -49,25 +50,29 @@ export class Heap {
   readonly memory: WasmMemory;
   readonly #limit: number;
   readonly #allocator: Allocator;
+  readonly #meter: Meter;
   #live = 0;
-  #peak = 0;
   #closed = false;
-  #bytes: Uint8Array<ArrayBuffer>;
+  #bytes: Uint8Array;
 
-  /** @param memory the memory of the kernels. @param start first byte that is free. @param limit bytes to use at most. */
-  constructor(memory: WasmMemory, start: number, limit: number) {
+  /**
+   * @param memory the memory of the kernels. @param start first byte that is free. @param limit bytes to use at most.
+   * @param meter counts with other heaps of the device
+   */
+  constructor(memory: WasmMemory, start: number, limit: number, meter: Meter = new Meter()) {
     this.memory = memory;
+    this.#meter = meter;
     this.#limit = Math.min(limit, addressSpaceBytes);
     this.#allocator = new Allocator(start, this.#limit - guardBytes);
     this.#bytes = new Uint8Array(memory.buffer);
   }
 
   /** Every byte of the memory as it is now. */
-  get bytes(): Uint8Array<ArrayBuffer> {
+  get bytes(): Uint8Array {
     return this.#bytes;
   }
 
-  get buffer(): ArrayBuffer {
+  get buffer(): ArrayBufferLike {
     return this.#bytes.buffer;
   }
 
@@ -87,7 +92,7 @@ export class Heap {
       throw error;
     }
     this.#live += byteLength;
-    this.#peak = Math.max(this.#peak, this.#live);
+    this.#meter.add(byteLength);
     return new CpuStorage(this, block, byteLength);
   }
 
@@ -97,6 +102,7 @@ export class Heap {
     if (block === null || this.#closed) return;
     this.#allocator.free(block);
     this.#live -= storage.byteLength;
+    this.#meter.remove(storage.byteLength);
   }
 
   /** Runs `use` with the address of `byteLength` bytes that are free again afterwards. */
@@ -112,11 +118,13 @@ export class Heap {
   /** Ends the heap: its storages are gone. */
   dispose(): void {
     this.#closed = true;
+    this.#meter.remove(this.#live);
     this.#live = 0;
   }
 
+  /** Of all heaps that share the meter. */
   memoryUse(): MemoryUse {
-    return { liveBytes: this.#live, peakBytes: this.#peak };
+    return this.#meter.use();
   }
 
   #reach(end: number, asked: number): void {

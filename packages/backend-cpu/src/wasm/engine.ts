@@ -1,8 +1,8 @@
 // The parts of the WebAssembly API that are used. The compiler's DOM library declares them, and all of the DOM with them.
 
-/** A `WebAssembly.Memory` that is not shared between threads. */
+/** A `WebAssembly.Memory`, shared between threads or not. */
 export interface WasmMemory {
-  readonly buffer: ArrayBuffer;
+  readonly buffer: ArrayBufferLike;
   grow(pages: number): number;
 }
 
@@ -15,13 +15,14 @@ interface WasmEngine {
   readonly Memory: new (descriptor: {
     readonly initial: number;
     readonly maximum: number;
+    readonly shared?: boolean;
   }) => WasmMemory;
-  readonly CompileError: new (message?: string) => Error;
-  compile(bytes: Uint8Array<ArrayBuffer>): Promise<WasmModule>;
-  instantiate(
+  readonly Instance: new (
     module: WasmModule,
     imports: Readonly<Record<string, Readonly<Record<string, unknown>>>>,
-  ): Promise<{ readonly exports: unknown }>;
+  ) => { readonly exports: unknown };
+  readonly CompileError: new (message?: string) => Error;
+  compile(bytes: Uint8Array<ArrayBuffer>): Promise<WasmModule>;
   validate(bytes: Uint8Array<ArrayBuffer>): boolean;
 }
 

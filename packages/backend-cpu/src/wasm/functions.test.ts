@@ -1,5 +1,5 @@
 import { fromBf16Bits, fromF16Bits, Random, toBf16Bits, toF16Bits } from "@latentkit/core";
-import type { UnaryOperator } from "@latentkit/tensor";
+import type { Kernels, Slice, UnaryOperator } from "@latentkit/tensor";
 import { beforeAll, describe, expect, it } from "vitest";
 import { type CpuBackend, createCpuBackend } from "../backend.ts";
 
@@ -10,11 +10,33 @@ beforeAll(async () => {
 
 /** Runs a kernel on host numbers. */
 function apply(operator: UnaryOperator, values: Float32Array): Float32Array {
+  return transform(values, (slice) => backend.kernels.unary(operator, slice, slice));
+}
+
+/** A gradient kernel's result for an incoming gradient of 1. */
+function gradient(
+  run: (kernels: Kernels, x: Slice, d: Slice) => void,
+  values: Float32Array,
+): Float32Array {
+  const ones = new Float32Array(values.length).fill(1);
+  const both = new Float32Array(2 * values.length);
+  both.set(values);
+  both.set(ones, values.length);
+  const split = (slice: Slice): void => {
+    const x = { ...slice, length: values.length };
+    run(backend.kernels, x, { ...x, offset: values.length });
+  };
+  return transform(both, split).subarray(values.length);
+}
+
+/** Runs kernels in place. */
+function transform(values: Float32Array, run: (slice: Slice) => void): Float32Array {
   const { heap } = backend.runtime;
   const storage = backend.allocate(values.byteLength);
-  backend.write(storage, 0, new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+  const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+  backend.write({ storage, offset: 0, length: bytes.length, dtype: "u8" }, bytes);
   const slice = { storage, offset: 0, length: values.length, dtype: "f32" } as const;
-  backend.kernels.unary(operator, slice, slice);
+  run(slice);
   const result = new Float32Array(
     heap.bytes.slice(addressOf(storage), addressOf(storage) + values.byteLength).buffer,
   );
@@ -75,13 +97,25 @@ function gelu(x: number): number {
   return x * (x < 0 ? density / fraction : 1 - density / fraction);
 }
 
+/** The error function's density and what GELU's derivative is made of. */
+const density = (x: number): number => Math.exp((-x * x) / 2) / Math.sqrt(2 * Math.PI);
+const phi = (x: number): number => (x === 0 ? 0.5 : gelu(x) / x);
+const erf = (x: number): number =>
+  Math.abs(x) < 1e-8
+    ? (2 * x) / Math.sqrt(Math.PI)
+    : Math.sign(x) * (2 * phi(Math.abs(x) * Math.SQRT2) - 1);
+
 describe("accuracy against f64, in units of the last place", () => {
   it.each<[UnaryOperator, (x: number) => number, number, number, number]>([
     ["exp", Math.exp, -103, 88.7, 1.5],
+    ["expm1", Math.expm1, -100, 88.7, 2.5],
     ["sigmoid", sigmoid, -87, 40, 2.6],
     ["silu", (x) => x * sigmoid(x), -80, 60, 2.6],
+    ["softplus", (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x))), -80, 60, 2.6],
     ["tanh", Math.tanh, -12, 12, 2],
+    ["erf", erf, -5, 5, 3.2],
     ["log", Math.log, 2e-38, 3e38, 1.1],
+    ["log1p", Math.log1p, -0.999, 1e6, 2.1],
     ["sqrt", Math.sqrt, 0, 1e30, 0.51],
     ["rsqrt", (x) => 1 / Math.sqrt(x), 1e-30, 1e30, 1.6],
   ])("%s", (operator, exact, low, high, bound) => {
@@ -94,7 +128,7 @@ describe("accuracy against f64, in units of the last place", () => {
   // The exponents of the GELUs grow with the square and the cube of x, and so do their rounding errors.
   it.each<[UnaryOperator, (x: number) => number, (x: number) => number]>([
     ["geluTanh", geluTanh, (x) => 6 + x * x],
-    ["gelu", gelu, () => 16],
+    ["gelu", gelu, (x) => 4 + (x * x) / 3],
   ])("%s", (operator, exact, ulps) => {
     const values = samples(-6, 30);
     const results = apply(operator, values);
@@ -109,6 +143,60 @@ describe("accuracy against f64, in units of the last place", () => {
     }
     expect(worst).toBeLessThan(1);
     expect(worst).toBeGreaterThan(0.1);
+  });
+
+  // Relative to 1: near their zeros and far from 0 the argument's reduction is what counts.
+  it.each<[UnaryOperator, (x: number) => number, number, number]>([
+    ["sin", Math.sin, 8192, 1.2e-7],
+    ["cos", Math.cos, 8192, 1.2e-7],
+    ["sin", Math.sin, 1e30, 1.2e-7],
+    ["cos", Math.cos, 1e30, 1.2e-7],
+  ])("%s in a range, absolutely", (operator, exact, size, bound) => {
+    const values = samples(-size, size);
+    const results = apply(operator, values);
+    let worst = 0;
+    for (const [index, x] of values.entries())
+      worst = Math.max(worst, Math.abs((results[index] ?? Number.NaN) - exact(x)));
+    expect(worst).toBeLessThan(bound);
+    expect(worst).toBeGreaterThan(bound / 8);
+  });
+
+  it.each<[string, (x: number) => number, (backend: Kernels, x: Slice, d: Slice) => void, number]>([
+    [
+      "gelu",
+      (x) => phi(x) + x * density(x),
+      (kernels, x, d) => kernels.unaryGradient("gelu", x, d, d),
+      4e-7,
+    ],
+    [
+      "silu",
+      (x) => sigmoid(x) * (1 + x * sigmoid(-x)),
+      (kernels, x, d) => kernels.unaryGradient("silu", x, d, d),
+      4e-7,
+    ],
+    [
+      "geluTanh",
+      (x) => {
+        const s = geluTanh(x) / x;
+        return s + x * s * (1 - s) * 2 * Math.sqrt(2 / Math.PI) * (1 + 3 * 0.044715 * x * x);
+      },
+      (kernels, x, d) => kernels.unaryGradient("geluTanh", x, d, d),
+      1e-6,
+    ],
+    [
+      "erf",
+      (x) => (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x),
+      (kernels, x, d) => kernels.unaryGradient("erf", x, d, d),
+      2.5e-7,
+    ],
+  ])("derivative of %s, absolutely", (_name, exact, run, bound) => {
+    const values = samples(-8, 8).map((x) => (x === 0 ? 1e-3 : x));
+    const results = gradient(run, values);
+    let worst = 0;
+    for (const [index, x] of values.entries())
+      worst = Math.max(worst, Math.abs((results[index] ?? Number.NaN) - exact(x)));
+    expect(worst).toBeLessThan(bound);
+    expect(worst).toBeGreaterThan(bound / 8);
   });
 });
 
@@ -165,7 +253,8 @@ describe("half precision", () => {
   ] as const)("widens every %s exactly", (dtype, read) => {
     const halves = Uint16Array.from({ length: 65_536 }, (_, bits) => bits);
     const [from, to] = [backend.allocate(halves.byteLength), backend.allocate(65_536 * 4)];
-    backend.write(from, 0, new Uint8Array(halves.buffer));
+    const bytes = new Uint8Array(halves.buffer);
+    backend.write({ storage: from, offset: 0, length: bytes.length, dtype: "u8" }, bytes);
     backend.kernels.convert(
       { storage: from, offset: 0, length: 65_536, dtype },
       { storage: to, offset: 0, length: 65_536, dtype: "f32" },
@@ -195,7 +284,8 @@ describe("half precision", () => {
       bits.set(limits, edges.length + anything.length);
       const values = new Float32Array(bits.buffer);
       const [from, to] = [backend.allocate(values.byteLength), backend.allocate(values.length * 2)];
-      backend.write(from, 0, new Uint8Array(bits.buffer));
+      const bytes = new Uint8Array(bits.buffer);
+      backend.write({ storage: from, offset: 0, length: bytes.length, dtype: "u8" }, bytes);
       backend.kernels.convert(
         { storage: from, offset: 0, length: values.length, dtype: "f32" },
         { storage: to, offset: 0, length: values.length, dtype },

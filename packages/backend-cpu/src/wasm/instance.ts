@@ -1,6 +1,12 @@
 import { DeviceError } from "@latentkit/core";
 import { wasmEngine, type WasmMemory, type WasmModule } from "./engine.ts";
-import { build, type KernelExports, plainModule, relaxedModule } from "./kernels.generated.ts";
+import {
+  build,
+  plainMemoryFlags,
+  plainModule,
+  relaxedMemoryFlags,
+  relaxedModule,
+} from "./kernels.generated.ts";
 
 export type { KernelExports } from "./kernels.generated.ts";
 
@@ -48,9 +54,9 @@ const relaxedProbe = Uint8Array.of(
 /** Which of the two modules: `relaxed` has fused multiply-add. */
 export type KernelFlavour = "plain" | "relaxed";
 
-/** An instance of the kernels over a memory of its own. */
-export interface KernelInstance {
-  readonly exports: KernelExports;
+/** The compiled kernels and a memory for them. */
+export interface KernelModule {
+  readonly module: WasmModule;
   readonly memory: WasmMemory;
   /** Hash of the kernels and their flavour. */
   readonly build: string;
@@ -61,23 +67,24 @@ export function kernelFlavour(): KernelFlavour {
   return wasmEngine()?.validate(relaxedProbe) === true ? "relaxed" : "plain";
 }
 
-const compiled = new Map<KernelFlavour, Promise<WasmModule>>();
+const compiled = new Map<string, Promise<WasmModule>>();
 
-/** Compiles once for the process, instantiates each time. Throws `DeviceError` `WASM_UNAVAILABLE` without WebAssembly SIMD. */
-export async function instantiateKernels(
+/**
+ * Compiles once for the process, with a new memory each time. Throws `DeviceError` `WASM_UNAVAILABLE` without WebAssembly SIMD.
+ *
+ * @param shared whether several threads will use the memory
+ */
+export async function prepareKernels(
+  shared: boolean,
   flavour: KernelFlavour = kernelFlavour(),
-): Promise<KernelInstance> {
+): Promise<KernelModule> {
   const engine = wasmEngine();
   if (engine === undefined) throw unavailable("this engine has no WebAssembly");
   try {
-    const module =
-      compiled.get(flavour) ??
-      engine.compile(decodeBase64(flavour === "relaxed" ? relaxedModule : plainModule));
-    compiled.set(flavour, module);
-    const memory = reserve();
-    const instance = await engine.instantiate(await module, { env: { memory, abort } });
-    // The build script derives KernelExports from the same sources as the module.
-    return { exports: instance.exports as KernelExports, memory, build: `${build}-${flavour}` };
+    const kind = `${flavour} ${shared ? "shared" : "own"}`;
+    const module = compiled.get(kind) ?? engine.compile(binaryOf(flavour, shared));
+    compiled.set(kind, module);
+    return { module: await module, memory: reserveMemory(shared), build: `${build}-${flavour}` };
   } catch (error) {
     if (!(error instanceof engine.CompileError || error instanceof RangeError)) throw error;
     throw unavailable(error.message, error);
@@ -85,26 +92,30 @@ export async function instantiateKernels(
 }
 
 /** A memory that can grow as far as this engine reserves address space for; some browsers do not give 4 GiB. */
-function reserve(): WasmMemory {
+export function reserveMemory(shared: boolean): WasmMemory {
   const engine = wasmEngine();
   if (engine === undefined) throw unavailable("this engine has no WebAssembly");
   for (const maximum of [65_536, 32_768, 16_384]) {
     try {
-      return new engine.Memory({ initial: 16, maximum });
+      return new engine.Memory({ initial: 16, maximum, shared });
     } catch (error) {
       if (!(error instanceof RangeError)) throw error;
     }
   }
-  return new engine.Memory({ initial: 16, maximum: 8192 });
+  return new engine.Memory({ initial: 16, maximum: 8192, shared });
 }
 
-function abort(): never {
-  throw new DeviceError({
-    code: "KERNEL_ABORTED",
-    message: "a WebAssembly kernel stopped",
-    fix: "this is a fault in Latentkit: report it",
-  });
+/** The module; for shared memory with the one flag set by which a module says that its memory is. */
+function binaryOf(flavour: KernelFlavour, shared: boolean): Uint8Array<ArrayBuffer> {
+  const relaxed = flavour === "relaxed";
+  const bytes = decodeBase64(relaxed ? relaxedModule : plainModule);
+  const flags = relaxed ? relaxedMemoryFlags : plainMemoryFlags;
+  if (shared) bytes[flags] = sharedMemoryFlags;
+  return bytes;
 }
+
+/** Limits flags of the binary format: a maximum is given (1), the memory is shared (2). */
+const sharedMemoryFlags = 3;
 
 function unavailable(reason: string, cause?: unknown): DeviceError {
   return new DeviceError({

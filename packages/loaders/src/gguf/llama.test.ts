@@ -123,6 +123,21 @@ describe("llamaFromGguf", () => {
     expect(await tensors.readBytes("model.layers.0.self_attn.q_proj.weight")).toEqual(
       new Uint8Array(q.buffer),
     );
+    // One head at a time, as pieces that are too small for a head are rounded up; then all of them at once.
+    for (const [pieceBytes, count] of [
+      [1, heads],
+      [undefined, 1],
+    ] as const) {
+      const pieces = [];
+      for await (const piece of tensors.readPieces("model.layers.0.self_attn.q_proj.weight", {
+        pieceBytes,
+      }))
+        pieces.push(piece);
+      expect(pieces).toHaveLength(count);
+      const joined = new Uint8Array(q.byteLength);
+      for (const piece of pieces) joined.set(piece.bytes, piece.byteOffset);
+      expect(joined).toEqual(new Uint8Array(q.buffer));
+    }
     const v = await tensors.readFloats("model.layers.0.self_attn.v_proj.weight");
     expect(v.every((value, index) => index === 0 || value === (v[index - 1] ?? 0) + 1)).toBe(true);
   });

@@ -1,7 +1,13 @@
 import { FormatError } from "@latentkit/core";
 import { decodeFloats, decodeIntegers } from "../decode-elements.ts";
-import { findTensor } from "../tensor-store.ts";
-import type { ReadOptions, TensorInfo, TensorStore } from "../tensor-store.ts";
+import { defaultPieceBytes, findTensor } from "../tensor-store.ts";
+import type {
+  PieceOptions,
+  ReadOptions,
+  TensorInfo,
+  TensorPiece,
+  TensorStore,
+} from "../tensor-store.ts";
 import { MetadataReader } from "./metadata-reader.ts";
 import type { GgufStore } from "./open-gguf.ts";
 
@@ -159,8 +165,29 @@ function renamedStore(store: GgufStore, tensors: ReadonlyMap<string, RenamedTens
   ): Promise<Uint8Array<ArrayBuffer>> => {
     const { stored, heads } = findTensor(tensors, name, store.name);
     const bytes = await store.readBytes(stored, options);
-    return heads === null ? bytes : deinterleaveRows(bytes, info(name), heads, store.name);
+    if (heads === null) return bytes;
+    return deinterleaveRows(bytes, heads, rowsOfHead(info(name), heads, store.name));
   };
+  async function* readPieces(
+    name: string,
+    options: PieceOptions = {},
+  ): AsyncGenerator<TensorPiece> {
+    const { stored, heads } = findTensor(tensors, name, store.name);
+    if (heads === null) {
+      yield* store.readPieces(stored, options);
+      return;
+    }
+    // Rows move inside their head only, so a piece of whole heads can be put in order by itself.
+    const headRows = rowsOfHead(info(name), heads, store.name);
+    const headBytes = info(name).byteLength / heads;
+    const headsOfPiece = Math.max(
+      1,
+      Math.floor((options.pieceBytes ?? defaultPieceBytes) / headBytes),
+    );
+    const pieces = store.readPieces(stored, { ...options, pieceBytes: headsOfPiece * headBytes });
+    for await (const { byteOffset, bytes } of pieces)
+      yield { byteOffset, bytes: deinterleaveRows(bytes, bytes.length / headBytes, headRows) };
+  }
   return {
     name: store.name,
     names: () => names,
@@ -184,31 +211,35 @@ function renamedStore(store: GgufStore, tensors: ReadonlyMap<string, RenamedTens
       );
     },
     readBytes,
+    readPieces,
     close: () => store.close(),
   };
+}
+
+/** Rows of each head; throws where the heads do not divide the tensor's rows into pairs. */
+function rowsOfHead(info: TensorInfo, heads: number, where: string): number {
+  const rows = info.shape[0] ?? 0;
+  if (Number.isInteger(rows / heads / 2)) return rows / heads;
+  throw new FormatError({
+    code: "TENSOR_SHAPE",
+    message: `tensor "${info.name}" has ${rows} rows, which are not ${heads} heads of an even width`,
+    fix: "the file is damaged or was converted wrongly: get it again",
+    where,
+  });
 }
 
 /** Row `2 i + j` of each head goes to row `i + j * half`. Rows are whole blocks, so this works on the bytes of any format. */
 function deinterleaveRows(
   bytes: Uint8Array<ArrayBuffer>,
-  info: TensorInfo,
   heads: number,
-  where: string,
+  headRows: number,
 ): Uint8Array<ArrayBuffer> {
-  const rows = info.shape[0] ?? 0;
-  const half = rows / heads / 2;
-  if (!Number.isInteger(half)) {
-    throw new FormatError({
-      code: "TENSOR_SHAPE",
-      message: `tensor "${info.name}" has ${rows} rows, which are not ${heads} heads of an even width`,
-      fix: "the file is damaged or was converted wrongly: get it again",
-      where,
-    });
-  }
+  const rows = heads * headRows;
+  const half = headRows / 2;
   const width = bytes.length / rows;
   const result = new Uint8Array(bytes.length);
   for (let row = 0; row < rows; row++) {
-    const inHead = row % (2 * half);
+    const inHead = row % headRows;
     const from = row - inHead + 2 * (inHead % half) + Math.floor(inHead / half);
     result.set(bytes.subarray(from * width, (from + 1) * width), row * width);
   }

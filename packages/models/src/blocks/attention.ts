@@ -1,24 +1,22 @@
 import {
-  add,
   attention,
-  type Device,
+  attentionMix,
+  attentionScores,
   linear,
-  matmul,
-  permute,
-  slice,
   softmax,
   type Tensor,
 } from "@latentkit/tensor";
 import type { HookRun } from "../hook-run.ts";
 import type { KvCacheLayer } from "../kv-cache.ts";
+import type { Weight } from "../families/family.ts";
 import type { Rotary } from "./rotary.ts";
 
 /** Weights as PyTorch's `Linear` stores them, `[out, in]`. */
 export interface AttentionWeights {
-  readonly query: Tensor;
-  readonly key: Tensor;
-  readonly value: Tensor;
-  readonly output: Tensor;
+  readonly query: Weight;
+  readonly key: Weight;
+  readonly value: Weight;
+  readonly output: Weight;
 }
 
 /** Sizes of the heads. */
@@ -61,7 +59,7 @@ export function attentionBlock(
   const { heads, kvHeads, dHead } = sizes;
   const [batch = 0, length = 0] = x.shape;
   const kLength = startPosition + length;
-  const project = (weight: Tensor, count: number) =>
+  const project = (weight: Weight, count: number) =>
     linear(x, weight).reshape([batch, length, count, dHead]);
 
   const q = hooks.visit(`${at}hook_q`, project(weights.query, heads));
@@ -73,63 +71,17 @@ export function attentionBlock(
   const values = cache === null ? v : cache.appendValues(v, startPosition);
 
   const scale = 1 / Math.sqrt(dHead);
+  const options = { kLength, scale };
   const fused = !hooks.wants(`${at}hook_attn_scores`, `${at}hook_pattern`);
   const mixed = fused
-    ? attention(rotQ, keys, values, { kLength, scale })
-    : attentionBySteps(
-        rotQ,
-        firstKeys(keys, kLength),
-        firstKeys(values, kLength),
-        scale,
-        at,
-        hooks,
-      );
+    ? attention(rotQ, keys, values, options)
+    : attentionMix(visitPattern(hooks, at, attentionScores(rotQ, keys, options)), values);
   const z = hooks.visit(`${at}hook_z`, mixed);
   return linear(z.reshape([batch, length, heads * dHead]), weights.output);
 }
 
-/** The same as the fused kernel, with scores and pattern in the open. */
-function attentionBySteps(
-  q: Tensor,
-  k: Tensor,
-  v: Tensor,
-  scale: number,
-  at: string,
-  hooks: HookRun,
-): Tensor {
-  const [batch = 0, qLength = 0, heads = 0, dHead = 0] = q.shape;
-  const [, kLength = 0, kvHeads = 0] = k.shape;
-  // Query heads of one group lie side by side, so a group's queries are one taller matrix before its key head.
-  const rowsPerGroup = (heads / kvHeads) * qLength;
-  const grouped = permute(q, [0, 2, 1, 3]).reshape([batch, kvHeads, rowsPerGroup, dHead]);
-  const products = matmul(grouped, permute(k, [0, 2, 1, 3]), { transposeB: true, alpha: scale });
-  const masked = add(
-    products.reshape([batch, heads, qLength, kLength]),
-    causalMask(q.device, qLength, kLength),
-  );
-  const scores = hooks.visit(`${at}hook_attn_scores`, masked);
-  const pattern = hooks.visit(`${at}hook_pattern`, softmax(scores));
-  const mixed = matmul(
-    pattern.reshape([batch, kvHeads, rowsPerGroup, kLength]),
-    permute(v, [0, 2, 1, 3]),
-  );
-  return permute(mixed.reshape([batch, heads, qLength, dHead]), [0, 2, 1, 3]);
-}
-
-/** The keys or values in use of those that a cache has room for. */
-function firstKeys(x: Tensor, kLength: number): Tensor {
-  return x.shape[1] === kLength ? x : slice(x, { axis: 1, start: 0, end: kLength });
-}
-
-/** `[qLength, kLength]`: 0 where the key is not after the query, else -Infinity. */
-function causalMask(device: Device, qLength: number, kLength: number): Tensor {
-  const mask = new Float32Array(qLength * kLength);
-  for (let row = 0; row < qLength; row++) {
-    mask.fill(
-      Number.NEGATIVE_INFINITY,
-      row * kLength + (kLength - qLength + row) + 1,
-      (row + 1) * kLength,
-    );
-  }
-  return device.tensor(mask, [qLength, kLength]);
+/** From scores to the pattern, both shown to the hooks. */
+function visitPattern(hooks: HookRun, at: string, products: Tensor): Tensor {
+  const scores = hooks.visit(`${at}hook_attn_scores`, products);
+  return hooks.visit(`${at}hook_pattern`, softmax(scores));
 }

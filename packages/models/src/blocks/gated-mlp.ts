@@ -1,11 +1,12 @@
 import { linear, siluMul, type Tensor } from "@latentkit/tensor";
+import type { Weight } from "../families/family.ts";
 import type { HookRun } from "../hook-run.ts";
 
 /** Weights as PyTorch's `Linear` stores them, `[out, in]`. */
 export interface GatedMlpWeights {
-  readonly gate: Tensor;
-  readonly up: Tensor;
-  readonly down: Tensor;
+  readonly gate: Weight;
+  readonly up: Weight;
+  readonly down: Weight;
 }
 
 /**

@@ -1,7 +1,18 @@
-import type { Device, Tensor } from "@latentkit/tensor";
+import type { Device, StoredWeight, Tensor } from "@latentkit/tensor";
 import type { ModelConfig } from "../config.ts";
 import type { HookRun } from "../hook-run.ts";
 import type { KvCache } from "../kv-cache.ts";
+
+/** A matrix that activations are multiplied with, or rows of which are looked up: as f32, or as it was stored. */
+export type Weight = Tensor | StoredWeight;
+
+/** Finds an architecture's weights by their Hugging Face names. */
+export interface WeightFinder {
+  /** A matrix. */
+  matrix(name: string): Weight;
+  /** Anything else, always f32. */
+  vector(name: string): Tensor;
+}
 
 /** A tensor that an architecture needs. */
 export interface ParameterSpec {
@@ -43,5 +54,5 @@ export interface Family {
   /** Name of the final norm's weight, `[d_model]`. */
   readonly finalNorm: string;
   parameters(config: ModelConfig): readonly ParameterSpec[];
-  bind(config: ModelConfig, parameter: (name: string) => Tensor, device: Device): BoundFamily;
+  bind(config: ModelConfig, weights: WeightFinder, device: Device): BoundFamily;
 }

@@ -4,7 +4,7 @@ import { gatedMlpBlock, type GatedMlpWeights } from "../blocks/gated-mlp.ts";
 import { rmsNormBlock, type NormWeights } from "../blocks/rms-norm.ts";
 import { Rotary } from "../blocks/rotary.ts";
 import type { ModelConfig } from "../config.ts";
-import type { Family, ForwardCall, ParameterSpec } from "./family.ts";
+import type { Family, ForwardCall, ParameterSpec, Weight, WeightFinder } from "./family.ts";
 
 /** Name and shape of each tensor of a Llama checkpoint, as Hugging Face names them. */
 function llamaParameters(config: ModelConfig): ParameterSpec[] {
@@ -44,16 +44,16 @@ interface LayerWeights {
   readonly mlp: GatedMlpWeights;
 }
 
-/** The Llama forward pass (2302.13971) over raw weights. `parameter` finds a tensor by its name. */
+/** The Llama forward pass (2302.13971) over raw weights. */
 class Llama {
   readonly #config: ModelConfig;
   readonly #rotary: Rotary;
   readonly #layers: readonly LayerWeights[];
-  readonly #embedding: Tensor;
+  readonly #embedding: Weight;
   readonly #finalNorm: NormWeights;
-  readonly #unembedding: Tensor;
+  readonly #unembedding: Weight;
 
-  constructor(config: ModelConfig, parameter: (name: string) => Tensor, device: Device) {
+  constructor(config: ModelConfig, weights: WeightFinder, device: Device) {
     const epsilon = config.normEpsilon;
     this.#config = config;
     this.#rotary = new Rotary({
@@ -63,20 +63,22 @@ class Llama {
       contextSize: config.contextSize,
     });
     this.#rotary.prepare(Math.min(config.contextSize, 2_048));
-    this.#embedding = parameter("model.embed_tokens.weight");
-    this.#finalNorm = { weight: parameter("model.norm.weight"), epsilon };
-    this.#unembedding = parameter("lm_head.weight");
+    this.#embedding = weights.matrix("model.embed_tokens.weight");
+    this.#finalNorm = { weight: weights.vector("model.norm.weight"), epsilon };
+    this.#unembedding = weights.matrix("lm_head.weight");
     this.#layers = Array.from({ length: config.layers }, (_, layer) => {
-      const weight = (name: string) => parameter(`model.layers.${layer}.${name}.weight`);
+      const at = (name: string) => `model.layers.${layer}.${name}.weight`;
+      const weight = (name: string) => weights.matrix(at(name));
+      const norm = (name: string) => ({ weight: weights.vector(at(name)), epsilon });
       return {
-        norm1: { weight: weight("input_layernorm"), epsilon },
+        norm1: norm("input_layernorm"),
         attention: {
           query: weight("self_attn.q_proj"),
           key: weight("self_attn.k_proj"),
           value: weight("self_attn.v_proj"),
           output: weight("self_attn.o_proj"),
         },
-        norm2: { weight: weight("post_attention_layernorm"), epsilon },
+        norm2: norm("post_attention_layernorm"),
         mlp: {
           gate: weight("mlp.gate_proj"),
           up: weight("mlp.up_proj"),
@@ -164,5 +166,5 @@ export const llama: Family = {
   unembedding: "lm_head.weight",
   finalNorm: "model.norm.weight",
   parameters: llamaParameters,
-  bind: (config, parameter, device) => new Llama(config, parameter, device),
+  bind: (config, weights, device) => new Llama(config, weights, device),
 };

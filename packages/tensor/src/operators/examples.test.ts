@@ -9,7 +9,9 @@ import { add, addInto, affine, div, maximum, minimum, mul, siluMul, sub } from "
 import { clone, concat, convert, copyInto, fill, permute, slice } from "./layout.ts";
 import { linear, matmul } from "./matmul.ts";
 import { removeParallelRows } from "./optimise.ts";
-import { argmax, max, mean, sum, sumOfSquares, topK } from "./reduce.ts";
+import { argmax } from "./choose.ts";
+import { max, mean, sum, sumOfSquares } from "./reduce.ts";
+import { topK } from "./sort.ts";
 import { encodeJumpRelu, encodeTopK } from "./sparse-encode.ts";
 import {
   sparseCountFiring,
@@ -20,7 +22,8 @@ import {
   sparseScatterAdd,
   sparseToDense,
 } from "./sparse-products.ts";
-import { embedding, rmsNormWithScale } from "./transformer.ts";
+import { embedding } from "./indexing.ts";
+import { rmsNormWithScale } from "./normalise.ts";
 
 registerMatchers(expect);
 

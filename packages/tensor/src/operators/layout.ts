@@ -3,19 +3,22 @@ import {
   type DType,
   formatShape,
   sameShape,
-  type Shape,
   ShapeError,
   sizeOf,
   stridesOf,
 } from "@latentkit/core";
-import type { Slice } from "../backend.ts";
+import { differentiable } from "../autograd/differentiable.ts";
+import { refuseInPlace } from "../autograd/in-place.ts";
 import { requireShape, resolveAxis, sameDevice, shapeError } from "../checks.ts";
-import { collapseAxes } from "../strides.ts";
 import type { Tensor } from "../tensor.ts";
+import { readStrided, requireDType, writeInto } from "./strided.ts";
 
-/** A copy whose axis i is axis `order[i]` of `x`. Any dtype. Throws `ShapeError` unless `order` is a permutation. */
+/**
+ * A copy whose axis i is axis `order[i]` of `x`: `out[.., at[order[i]], ..] = x[at]`. Any dtype. The gradient is permuted back.
+ *
+ * Throws `ShapeError` unless `order` is a permutation of the axes.
+ */
 export function permute(x: Tensor, order: readonly number[]): Tensor {
-  const input = x.slice;
   if (order.length !== x.shape.length || x.shape.some((_, axis) => !order.includes(axis))) {
     throw shapeError(
       "permute",
@@ -24,22 +27,44 @@ export function permute(x: Tensor, order: readonly number[]): Tensor {
     );
   }
   const strides = stridesOf(x.shape);
-  const shape = order.map((axis) => x.shape[axis] ?? 1);
-  return readStrided(
+  const out = readStrided(
     x,
-    input,
-    shape,
+    order.map((axis) => x.shape[axis] ?? 1),
     order.map((axis) => strides[axis] ?? 0),
+  );
+  return differentiable(out, {
+    operator: "permute",
+    inputs: [x],
+    rule: (gradient) => [
+      permute(
+        gradient,
+        order.map((_, axis) => order.indexOf(axis)),
+      ),
+    ],
+  });
+}
+
+/** A copy with the axes `a` and `b` exchanged; the last two unless given. Negative axes count from the end. Any dtype. */
+export function transpose(x: Tensor, a = -2, b = -1): Tensor {
+  const [first, second] = [
+    resolveAxis("transpose", x.shape, a),
+    resolveAxis("transpose", x.shape, b),
+  ];
+  return permute(
+    x,
+    x.shape.map((_, axis) => (axis === first ? second : axis === second ? first : axis)),
   );
 }
 
-/** A copy of `start .. end` (exclusive) along an axis. Any dtype. For the first axis `Tensor.rows` needs no copy. */
+/**
+ * A copy of `start .. end` (exclusive) along an axis. Any dtype. For the first axis `Tensor.rows` needs no copy. The gradient is
+ * 0 outside of the part.
+ */
 export function slice(
   x: Tensor,
   options: { readonly axis: number; readonly start: number; readonly end: number },
 ): Tensor {
   const { start, end } = options;
-  const input = x.slice;
   const axis = resolveAxis("slice", x.shape, options.axis);
   const size = x.shape[axis] ?? 0;
   if (
@@ -56,20 +81,32 @@ export function slice(
     });
   }
   const strides = stridesOf(x.shape);
-  const offset = start * (strides[axis] ?? 0);
-  return readStrided(
+  const out = readStrided(
     x,
-    part(input, offset, input.length - offset),
     x.shape.with(axis, end - start),
     strides,
+    start * (strides[axis] ?? 0),
   );
+  return differentiable(out, {
+    operator: "slice",
+    inputs: [x],
+    rule: (gradient) => {
+      const whole = gradient.device.zeros(x.shape);
+      copyInto(gradient, whole, { axis, start });
+      return [whole];
+    },
+  });
 }
 
-/** One tensor of all, in order, along an axis. Any dtype, the same for all; the other axes are equal. */
+/**
+ * One tensor of all, in order, along an axis. Any dtype, the same for all; the other axes are equal. Each tensor's gradient is
+ * its part of the gradient.
+ */
 export function concat(tensors: readonly Tensor[], options: { readonly axis: number }): Tensor {
   const [first] = tensors;
   if (first === undefined) throw shapeError("concat", "no tensors", "give at least one");
   const axis = resolveAxis("concat", first.shape, options.axis);
+  const starts: number[] = [];
   let total = 0;
   for (const tensor of tensors) {
     const size = tensor.shape[axis] ?? -1;
@@ -82,18 +119,28 @@ export function concat(tensors: readonly Tensor[], options: { readonly axis: num
     }
     sameDevice("concat", first, tensor);
     requireDType("concat", tensor, first.dtype);
+    starts.push(total);
     total += size;
   }
-  const inputs = tensors.map((tensor) => tensor.slice);
-  const shape = first.shape.with(axis, total);
-  const out = first.device.empty(shape, first.dtype);
+  // Before anything is made: a disposed tensor among them throws here.
+  for (const tensor of tensors) void tensor.slice;
+  const out = first.device.empty(first.shape.with(axis, total), first.dtype);
   let offset = 0;
-  for (const [index, tensor] of tensors.entries()) {
-    const input = inputs[index];
-    if (tensor.size > 0 && input !== undefined) writeStrided(tensor, input, out, offset);
+  for (const tensor of tensors) {
+    writeInto(tensor, out, offset);
     offset += sizeOf(tensor.shape.slice(axis));
   }
-  return out;
+  return differentiable(out, {
+    operator: "concat",
+    inputs: tensors,
+    rule: (gradient, { needs }) =>
+      tensors.map((tensor, index) => {
+        if (needs[index] !== true) return null;
+        const start = starts[index] ?? 0;
+        const end = start + (tensor.shape[axis] ?? 0);
+        return axis === 0 ? gradient.rows(start, end) : slice(gradient, { axis, start, end });
+      }),
+  });
 }
 
 /** A copy in storage of its own. Any dtype. */
@@ -101,35 +148,36 @@ export function clone(x: Tensor): Tensor {
   const input = x.slice;
   const out = x.device.empty(x.shape, x.dtype);
   if (x.size > 0) x.device.backend.kernels.convert(input, out.slice);
-  return out;
+  return differentiable(out, { operator: "clone", inputs: [x], rule: (gradient) => [gradient] });
 }
 
 /**
- * A copy in another dtype: f16 and bf16 to f32, and f32 to them (nearest, ties to even).
+ * A copy in another dtype. f16 and bf16 are widened to f32 exactly, f32 is rounded to them (nearest, ties to even); i32 is
+ * rounded to f32, u8 is exact in it, and f32 goes to i32 or u8 towards zero (beyond their range the nearest that they have, NaN
+ * to 0). Between f32, f16 and bf16 the gradient, always f32, passes unchanged; through integers there is none.
+ *
  * Throws `DTypeError` for other pairs.
  */
 export function convert(x: Tensor, dtype: DType): Tensor {
   const input = x.slice;
-  const half = (name: DType): boolean => name === "f16" || name === "bf16";
-  if (
-    x.dtype !== dtype &&
-    !(x.dtype === "f32" && half(dtype)) &&
-    !(half(x.dtype) && dtype === "f32")
-  ) {
+  if (x.dtype !== dtype && x.dtype !== "f32" && dtype !== "f32") {
     throw new DTypeError({
       code: "DTYPE_MISMATCH",
       message: `convert got x of dtype ${x.dtype} and shape ${formatShape(x.shape)} to make ${dtype} of`,
-      fix: "convert between f32 and f16 or bf16; for others read the tensor and make it again",
+      fix: "convert by way of f32",
     });
   }
   const out = x.device.empty(x.shape, dtype);
   if (x.size > 0) x.device.backend.kernels.convert(input, out.slice);
-  return out;
+  if (dtype === "i32" || dtype === "u8") return out;
+  return differentiable(out, { operator: "convert", inputs: [x], rule: (gradient) => [gradient] });
 }
 
 /**
  * Copies `x` into `target` in place, from `start` along an axis, as a KV cache takes new rows. All other axes are equal, and
- * so are the dtypes.
+ * so are the dtypes. No gradient goes through it.
+ *
+ * Throws `LatentkitError` `AUTOGRAD_IN_PLACE` while a gradient of the target is being recorded.
  */
 export function copyInto(
   x: Tensor,
@@ -156,56 +204,24 @@ export function copyInto(
       fix: "give a start that leaves room for x",
     });
   }
-  if (x.size === 0) return;
+  refuseInPlace("copyInto", target);
   const offset = start * (stridesOf(target.shape)[axis] ?? 0);
   if (input.storage !== output.storage) {
-    writeStrided(x, input, target, offset);
+    writeInto(x, target, offset);
     return;
   }
   // Kernels may assume that what they read and what they write do not overlap; views of one storage might.
   const copy = clone(x);
   try {
-    writeStrided(copy, copy.slice, target, offset);
+    writeInto(copy, target, offset);
   } finally {
     copy.dispose();
   }
 }
 
-/** Sets all elements of a tensor in place. Any dtype. */
+/** Sets all elements of a tensor in place. Any dtype. Throws `LatentkitError` `AUTOGRAD_IN_PLACE` as {@link copyInto} does. */
 export function fill(x: Tensor, value: number): void {
   const out = x.slice;
+  refuseInPlace("fill", x);
   if (x.size > 0) x.device.backend.kernels.fill(out, value);
-}
-
-function requireDType(operator: string, x: Tensor, dtype: DType): void {
-  if (x.dtype === dtype) return;
-  throw new DTypeError({
-    code: "DTYPE_MISMATCH",
-    message: `${operator} got tensors of dtypes ${dtype} and ${x.dtype} (shape ${formatShape(x.shape)})`,
-    fix: "convert one of them first",
-  });
-}
-
-function readStrided(x: Tensor, input: Slice, shape: Shape, strides: readonly number[]): Tensor {
-  const out = x.device.empty(shape, x.dtype);
-  if (out.size === 0) return out;
-  const plan = collapseAxes(shape, [strides]);
-  x.device.backend.kernels.stridedRead(input, plan.shape, plan.strides[0] ?? [], out.slice);
-  return out;
-}
-
-/** Writes `x`, whose slice is `input`, into `target` from an element offset on. */
-function writeStrided(x: Tensor, input: Slice, target: Tensor, offset: number): void {
-  const output = target.slice;
-  const plan = collapseAxes(x.shape, [stridesOf(target.shape)]);
-  x.device.backend.kernels.stridedWrite(
-    input,
-    plan.shape,
-    plan.strides[0] ?? [],
-    part(output, offset, output.length - offset),
-  );
-}
-
-function part(whole: Slice, offset: number, length: number): Slice {
-  return { storage: whole.storage, offset: whole.offset + offset, length, dtype: whole.dtype };
 }

@@ -1,7 +1,8 @@
-import { formatShape } from "@latentkit/core";
+import { formatShape, internalFault } from "@latentkit/core";
 import { floats, requireShape, requireValue, sameDevice } from "../checks.ts";
-import type { SparseRows } from "../sparse-rows.ts";
+import { SparseRows } from "../sparse-rows.ts";
 import type { Tensor } from "../tensor.ts";
+import { addInto } from "./elementwise.ts";
 import { entries } from "./sparse-products.ts";
 
 /** Gradient of ReLU and TopK: `dValues` where the value is above 0, else 0. Both [rows, capacity]. */
@@ -24,6 +25,8 @@ export interface JumpReluGradientOptions {
   readonly bandwidth: number;
   /** The loss's gradient to each row's L0: lambda over the number of rows, for a mean over rows. */
   readonly sparsity: number;
+  /** [rows]: what each row adds to `sparsity`; nothing by default. */
+  readonly dL0?: Tensor | null | undefined;
   /** [rows, capacity]: the loss's gradient to the values. */
   readonly dValues: Tensor;
   /** [width]: the threshold's gradient is added here. */
@@ -33,10 +36,11 @@ export interface JumpReluGradientOptions {
 /**
  * JumpReLU's pseudo-gradients (2407.14435, section 3): gives the gradient to the pre-activations, [rows, capacity], and adds the
  * threshold's to `dThreshold`. With K the rectangle of width 1 and u = (pre - threshold) / bandwidth, each entry adds
- * `-(threshold * dValue + sparsity) / bandwidth * K(u)`.
+ * `-(threshold * dValue + sparsity + dL0[row]) / bandwidth * K(u)`.
  */
 export function jumpReluGradient(options: JumpReluGradientOptions): Tensor {
   const { rows, preActivations, threshold, bandwidth, sparsity, dValues, dThreshold } = options;
+  const dL0 = options.dL0 ?? null;
   const preSlice = entries("jumpReluGradient", "preActivations", rows, preActivations);
   const dValuesSlice = entries("jumpReluGradient", "dValues", rows, dValues);
   const thresholdSlice = floats("jumpReluGradient", threshold, "threshold");
@@ -46,6 +50,10 @@ export function jumpReluGradient(options: JumpReluGradientOptions): Tensor {
   const why = `for sparse rows of width ${rows.width} with dValues of shape ${formatShape(dValues.shape)}`;
   requireShape("jumpReluGradient", "threshold", threshold.shape, [rows.width], why);
   requireShape("jumpReluGradient", "dThreshold", dThreshold.shape, [rows.width], why);
+  if (dL0 !== null) {
+    sameDevice("jumpReluGradient", dL0, dValues);
+    requireShape("jumpReluGradient", "dL0", dL0.shape, [rows.rows], `for ${rows.rows} sparse rows`);
+  }
   requireValue(
     bandwidth > 0 && Number.isFinite(bandwidth),
     "jumpReluGradient",
@@ -68,10 +76,53 @@ export function jumpReluGradient(options: JumpReluGradientOptions): Tensor {
       thresholdSlice,
       bandwidth,
       sparsity,
+      dL0 === null ? null : floats("jumpReluGradient", dL0, "dL0"),
       dValuesSlice,
       out.slice,
       dThresholdSlice,
     );
   }
   return out;
+}
+
+/** What {@link jumpReluBackward} works from. */
+export interface JumpReluBackwardOptions {
+  readonly width: number;
+  /** May be 0: then no entry lies in the window. */
+  readonly bandwidth: number;
+  /** Counts, indices, values, pre-activations and thresholds. */
+  readonly saved: readonly Tensor[];
+  /** Gradients to the values, the pre-activations and the L0. */
+  readonly gradients: readonly (Tensor | null)[];
+}
+
+/** A JumpReLU encoder's gradients: rows of the gradients to the kept pre-activations, and the threshold's. For rules. @internal */
+export function jumpReluBackward(options: JumpReluBackwardOptions): {
+  readonly rows: SparseRows;
+  readonly dThreshold: Tensor;
+} {
+  const { width, bandwidth, saved, gradients } = options;
+  const rows = SparseRows.of(width, saved);
+  const [, , , preActivations, threshold] = saved;
+  if (preActivations === undefined || threshold === undefined)
+    throw internalFault("a JumpReLU encoder saves five tensors");
+  const [dValues, dPreActivations = null, dL0 = null] = gradients;
+  const { device } = rows;
+  const dPre = device.empty(rows.values.shape);
+  const dThreshold = device.zeros([width]);
+  if (dPre.size > 0) {
+    device.backend.kernels.jumpReluGradient(
+      rows.slices(),
+      preActivations.slice,
+      threshold.slice,
+      bandwidth,
+      0,
+      dL0?.slice ?? null,
+      (dValues ?? device.zeros(rows.values.shape)).slice,
+      dPre.slice,
+      dThreshold.slice,
+    );
+    if (dPreActivations !== null) addInto(dPre, dPreActivations);
+  }
+  return { rows: rows.withValues(dPre), dThreshold };
 }

@@ -3,7 +3,9 @@ import { Device } from "../device.ts";
 import { gelu } from "../operators/elementwise.ts";
 import { matmul } from "../operators/matmul.ts";
 import { mean, sum } from "../operators/reduce.ts";
-import { attention, crossEntropy, softmax } from "../operators/transformer.ts";
+import { attention } from "../operators/attention.ts";
+import { crossEntropy } from "../operators/losses.ts";
+import { softmax } from "../operators/softmax.ts";
 import { expectNoLeaks } from "../testing/leaks.ts";
 import { registerMatchers } from "../testing/matchers.ts";
 import type { Tensor } from "../tensor.ts";
@@ -135,13 +137,16 @@ describe("reference storage", () => {
     const backend = createReferenceBackend();
     const storage = backend.allocate(8);
     backend.free(storage);
-    expect(() => backend.write(storage, 0, Uint8Array.of(1))).toThrow(
-      expect.objectContaining({ code: "STORAGE_FREED" }),
-    );
+    expect(() =>
+      backend.write({ storage, offset: 0, length: 1, dtype: "u8" }, Uint8Array.of(1)),
+    ).toThrow(expect.objectContaining({ code: "STORAGE_FREED" }));
     expect(() => backend.free(storage)).toThrow(expect.objectContaining({ code: "STORAGE_FREED" }));
-    expect(() => backend.write({ byteLength: 8 }, 0, Uint8Array.of(1))).toThrow(
-      expect.objectContaining({ code: "DEVICE_MISMATCH" }),
-    );
+    expect(() =>
+      backend.write(
+        { storage: { byteLength: 8 }, offset: 0, length: 1, dtype: "u8" },
+        Uint8Array.of(1),
+      ),
+    ).toThrow(expect.objectContaining({ code: "DEVICE_MISMATCH" }));
   });
 
   it("counts live and peak bytes", () => {

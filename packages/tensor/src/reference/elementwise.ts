@@ -1,69 +1,79 @@
-import { sizeOf } from "@latentkit/core";
-import type { BinaryOperator, Kernels, UnaryOperator } from "../backend.ts";
-import { erf } from "./erf.ts";
-import { stridedIndex } from "./memory.ts";
-import { f32 } from "./storage.ts";
-
-type ElementwiseKernels = Pick<Kernels, "unary" | "binary" | "affine" | "siluMul">;
-
-const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
-/** -infinity times 0 would be NaN; the limit of silu there is 0. */
-const silu = (x: number): number => (x === Number.NEGATIVE_INFINITY ? 0 : x * sigmoid(x));
-/** The same limit for both GELUs. */
-const gated = (x: number, gate: number): number =>
-  x === Number.NEGATIVE_INFINITY ? 0 : 0.5 * x * (1 + gate);
-
-const unaryFunctions: Readonly<Record<UnaryOperator, (x: number) => number>> = {
-  abs: Math.abs,
-  exp: Math.exp,
-  gelu: (x) => gated(x, erf(x / Math.SQRT2)),
-  geluTanh: (x) => gated(x, Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
-  log: Math.log,
-  neg: (x) => -x,
-  relu: (x) => Math.max(x, 0),
-  rsqrt: (x) => 1 / Math.sqrt(x),
-  sigmoid,
-  silu,
-  sqrt: Math.sqrt,
-  square: (x) => x * x,
-  tanh: Math.tanh,
-};
-
-const binaryFunctions: Readonly<Record<BinaryOperator, (a: number, b: number) => number>> = {
-  add: (a, b) => a + b,
-  div: (a, b) => a / b,
-  max: Math.max,
-  min: Math.min,
-  mul: (a, b) => a * b,
-  sub: (a, b) => a - b,
-};
+import type { ElementwiseKernels, Slice } from "../backend.ts";
+import { broadcastKernels } from "./broadcast.ts";
+import { activations, activationSlopes, unaryFunctions, unarySlopes } from "./functions.ts";
+import { f32, i32, u8 } from "./storage.ts";
 
 export const elementwiseKernels: ElementwiseKernels = {
+  ...broadcastKernels,
+
   unary(operator, x, out) {
-    const compute = unaryFunctions[operator];
-    const [source, target] = [f32(x), f32(out)];
-    for (const [index, value] of source.entries()) target[index] = compute(value);
+    map([x], out, ([value = Number.NaN]) => unaryFunctions[operator](value));
   },
 
-  binary(operator, a, aStrides, b, bStrides, out, shape) {
-    const compute = binaryFunctions[operator];
-    const [left, right, target] = [f32(a), f32(b), f32(out)];
-    for (let index = 0; index < sizeOf(shape); index++) {
-      const x = left[stridedIndex(index, shape, aStrides)] ?? Number.NaN;
-      const y = right[stridedIndex(index, shape, bStrides)] ?? Number.NaN;
-      target[index] = compute(x, y);
-    }
+  unaryGradient(operator, saved, dOut, dx) {
+    const slope = unarySlopes[operator];
+    map([saved, dOut], dx, ([value = Number.NaN, gradient = Number.NaN]) =>
+      // A gradient that is not let through is 0 whatever it was.
+      operator === "relu" && value <= 0 ? 0 : gradient * slope(value),
+    );
   },
 
   affine(x, factor, bias, out) {
-    const [source, target] = [f32(x), f32(out)];
     const [scale, shift] = [Math.fround(factor), Math.fround(bias)];
-    for (const [index, value] of source.entries()) target[index] = value * scale + shift;
+    map([x], out, ([value = Number.NaN]) => value * scale + shift);
   },
 
-  siluMul(gate, up, out) {
-    const [gates, ups, target] = [f32(gate), f32(up), f32(out)];
-    for (const [index, value] of gates.entries())
-      target[index] = silu(value) * (ups[index] ?? Number.NaN);
+  clamp(x, low, high, out) {
+    const [least, most] = [Math.fround(low), Math.fround(high)];
+    map([x], out, ([value = Number.NaN]) => Math.min(Math.max(value, least), most));
+  },
+
+  clampGradient(x, low, high, dOut, dx) {
+    const [least, most] = [Math.fround(low), Math.fround(high)];
+    map([x, dOut], dx, ([value = Number.NaN, gradient = Number.NaN]) =>
+      value >= least && value <= most ? gradient : 0,
+    );
+  },
+
+  power(x, exponent, out) {
+    const rounded = Math.fround(exponent);
+    map([x], out, ([value = Number.NaN]) => power(value, rounded));
+  },
+
+  gatedMul(activation, gate, up, out) {
+    const compute = activations[activation];
+    map([gate, up], out, ([g = Number.NaN, u = Number.NaN]) => compute(g) * u);
+  },
+
+  gatedMulGradient(activation, gate, up, dOut, dGate, dUp) {
+    const [compute, slope] = [activations[activation], activationSlopes[activation]];
+    const inputs = [gate, up, dOut];
+    if (dGate !== null)
+      map(inputs, dGate, ([g = Number.NaN, u = Number.NaN, d = Number.NaN]) => d * u * slope(g));
+    if (dUp !== null) map(inputs, dUp, ([g = Number.NaN, , d = Number.NaN]) => d * compute(g));
+  },
+
+  isFinite(x, out) {
+    const mask = u8(out);
+    for (const [index, value] of f32(x).entries()) mask[index] = Number(Number.isFinite(value));
+  },
+
+  countNonFinite(x, out) {
+    let count = 0;
+    for (const value of f32(x)) count += Number(!Number.isFinite(value));
+    i32(out)[0] = count;
   },
 };
+
+/** C's pow, which unlike JavaScript's gives 1 for a base of 1 or -1 and an infinite exponent, and for 1 to the NaN. */
+function power(base: number, exponent: number): number {
+  if (base === 1 || (base === -1 && Math.abs(exponent) === Number.POSITIVE_INFINITY)) return 1;
+  return base ** exponent;
+}
+
+function map(inputs: readonly Slice[], out: Slice, compute: (values: number[]) => number): void {
+  const sources = inputs.map((input) => f32(input));
+  const target = f32(out);
+  for (let index = 0; index < target.length; index++)
+    target[index] = compute(sources.map((source) => source[index] ?? Number.NaN));
+}

@@ -9,6 +9,11 @@ export function erf(x: number): number {
   return Math.sign(x) * (magnitude < 2.5 ? series(magnitude) : 1 - complement(magnitude));
 }
 
+/** `1 - erf(x)` without the cancellation for large x. */
+export function erfc(x: number): number {
+  return x < 2.5 ? 1 - erf(x) : complement(x);
+}
+
 /** erf(x) = 2/sqrt(pi) e^(-x^2) sum_n 2^n x^(2n+1) / (2n+1)!!: all terms are positive, so nothing cancels. */
 function series(x: number): number {
   let term = x;

@@ -11,5 +11,5 @@ registerMatchers(expect);
 describe("reference kernels", () => {
   const device = new Device(createReferenceBackend());
   afterEach(() => expectNoLeaks(device));
-  goldenSuite({ device, reference: device }, 1);
+  goldenSuite({ device, reference: device, wide: device }, 1);
 });

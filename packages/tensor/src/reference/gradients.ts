@@ -20,20 +20,23 @@ export const gradientKernels: GradientKernels = {
     threshold,
     bandwidth,
     sparsity,
+    dL0,
     dValues,
     dPre,
     dThreshold,
   ) {
     const [pre, thresholds, gradients] = [f32(preActivations), f32(threshold), f32(dValues)];
+    const rowPenalties = dL0 === null ? null : f32(dL0);
     const [target, thresholdTarget] = [f32(dPre), f32(dThreshold)];
     const sums = Float64Array.from(thresholdTarget);
-    for (const { latent, entry } of entriesOf(rows)) {
+    for (const { row, latent, entry } of entriesOf(rows)) {
       const value = pre[entry] ?? Number.NaN;
       const theta = thresholds[latent] ?? Number.NaN;
       const gradient = gradients[entry] ?? Number.NaN;
+      const penalty = sparsity + (rowPenalties?.[row] ?? 0);
       target[entry] = value > theta ? gradient : 0;
       if (insideWindow(value, theta, bandwidth))
-        sums[latent] = (sums[latent] ?? 0) - (theta * gradient + sparsity) / bandwidth;
+        sums[latent] = (sums[latent] ?? 0) - (theta * gradient + penalty) / bandwidth;
     }
     thresholdTarget.set(sums);
   },

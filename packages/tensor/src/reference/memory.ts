@@ -1,8 +1,6 @@
-import { sizeOf } from "@latentkit/core";
-import type { Kernels } from "../backend.ts";
+import { type DType, sizeOf } from "@latentkit/core";
+import type { MemoryKernels } from "../backend.ts";
 import { elements } from "./storage.ts";
-
-type MemoryKernels = Pick<Kernels, "fill" | "convert" | "stridedRead" | "stridedWrite">;
 
 export const memoryKernels: MemoryKernels = {
   fill(out, value) {
@@ -13,14 +11,15 @@ export const memoryKernels: MemoryKernels = {
   convert(x, out) {
     const source = elements(x);
     const target = elements(out);
-    for (let index = 0; index < x.length; index++) target.set(index, source.get(index));
+    const fit = x.dtype === out.dtype ? same : fitting(out.dtype);
+    for (let index = 0; index < x.length; index++) target.set(index, fit(source.get(index)));
   },
 
-  stridedRead(x, shape, strides, out) {
+  stridedRead(x, shape, strides, out, start = 0) {
     const source = elements(x);
     const target = elements(out);
     for (let index = 0; index < sizeOf(shape); index++)
-      target.set(index, source.get(stridedIndex(index, shape, strides)));
+      target.set(index, source.get(start + stridedIndex(index, shape, strides)));
   },
 
   stridedWrite(x, shape, strides, out) {
@@ -30,6 +29,16 @@ export const memoryKernels: MemoryKernels = {
       target.set(stridedIndex(index, shape, strides), source.get(index));
   },
 };
+
+const same = (value: number): number => value;
+
+/** What brings a float into the range of a dtype: integers are cut towards zero, NaN is 0. */
+function fitting(dtype: DType): (value: number) => number {
+  const clamp = (low: number, high: number) => (value: number) =>
+    Number.isNaN(value) ? 0 : Math.min(high, Math.max(low, Math.trunc(value)));
+  if (dtype === "i32") return clamp(-(2 ** 31), 2 ** 31 - 1);
+  return dtype === "u8" ? clamp(0, 255) : same;
+}
 
 /** Where the element that is `index`-th in row-major order over `shape` lies, by strides. */
 export function stridedIndex(

@@ -5,6 +5,7 @@ import { f32, i32 } from "./storage.ts";
 type SparseKernels = Pick<
   Kernels,
   | "sparsifyTopK"
+  | "sparsifyBatchTopK"
   | "sparsifyJumpRelu"
   | "sparseDecode"
   | "sparseDot"
@@ -13,6 +14,9 @@ type SparseKernels = Pick<
   | "sparseCountFiring"
   | "sparseRowL0"
   | "sparseToDense"
+  | "sparseGather"
+  | "sparseSmallest"
+  | "clipRowNorms"
 >;
 
 export const sparseKernels: SparseKernels = {
@@ -31,6 +35,20 @@ export const sparseKernels: SparseKernels = {
         indices[row * out.capacity + place] = latent;
         values[row * out.capacity + place] = Math.max(own[latent] ?? Number.NaN, 0);
       }
+    }
+  },
+
+  sparsifyBatchTopK(pre, kept, out) {
+    const source = f32(pre);
+    const [counts, indices, values] = [i32(out.counts), i32(out.indices), f32(out.values)];
+    counts.fill(0);
+    for (const element of largestFirst(source).subarray(0, kept).sort()) {
+      const [row, latent] = [Math.floor(element / out.width), element % out.width];
+      const place = counts[row] ?? 0;
+      counts[row] = place + 1;
+      if (place >= out.capacity) continue;
+      indices[row * out.capacity + place] = latent;
+      values[row * out.capacity + place] = Math.max(source[element] ?? Number.NaN, 0);
     }
   },
 
@@ -123,6 +141,34 @@ export const sparseKernels: SparseKernels = {
     target.fill(0);
     for (const { row, latent, entry } of entriesOf(rows))
       target[row * rows.width + latent] = values[entry] ?? Number.NaN;
+  },
+
+  sparseGather(rows, dense, out) {
+    const [source, target] = [f32(dense), f32(out)];
+    for (const { row, latent, entry } of entriesOf(rows))
+      target[entry] = source[row * rows.width + latent] ?? Number.NaN;
+  },
+
+  sparseSmallest(rows, out) {
+    const values = f32(rows.values);
+    let smallest = Number.POSITIVE_INFINITY;
+    for (const { entry } of entriesOf(rows)) {
+      const value = values[entry] ?? 0;
+      if (value > 0 && value < smallest) smallest = value;
+    }
+    f32(out)[0] = smallest;
+  },
+
+  clipRowNorms(x, rows, columns, maximum) {
+    const values = f32(x);
+    for (let row = 0; row < rows; row++) {
+      const own = values.subarray(row * columns, (row + 1) * columns);
+      let square = 0;
+      for (const value of own) square += value * value;
+      const norm = Math.sqrt(square);
+      if (norm > maximum)
+        for (const [index, value] of own.entries()) own[index] = value * (maximum / norm);
+    }
   },
 };
 

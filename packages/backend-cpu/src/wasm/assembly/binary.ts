@@ -3,7 +3,15 @@
 import { storeFirst } from "./lanes";
 
 // Order of `BinaryOperator` in the backend contract.
-const ADD = 0, DIV = 1, MAX = 2, MIN = 3, MUL = 4;
+const ADD = 0, DIV = 1, MAX = 2, MAX_SHARE = 3, MIN = 4, MUL = 5, SUB = 6;
+
+/** 1 where a is larger or either is NaN, 1/2 where both are equal, else 0. */
+// @ts-expect-error AssemblyScript's decorator
+@inline
+function share(a: v128, b: v128): v128 {
+  const half = v128.and(f32x4.splat(0.5), f32x4.eq(a, b));
+  return v128.andnot(f32x4.sub(f32x4.splat(1), half), f32x4.lt(a, b));
+}
 
 // @ts-expect-error AssemblyScript's decorator
 @inline
@@ -11,6 +19,7 @@ function apply(operator: i32, a: v128, b: v128): v128 {
   if (operator == ADD) return f32x4.add(a, b);
   if (operator == DIV) return f32x4.div(a, b);
   if (operator == MAX) return f32x4.max(a, b);
+  if (operator == MAX_SHARE) return share(a, b);
   if (operator == MIN) return f32x4.min(a, b);
   if (operator == MUL) return f32x4.mul(a, b);
   return f32x4.sub(a, b);
@@ -53,6 +62,13 @@ function row(operator: i32, a: usize, aStep: usize, b: usize, bStep: usize, out:
       b += 16;
     }
     if (rest) storeFirst(out, apply(operator, repeated, v128.load(b)), rest);
+  } else if (aStep == 0 && bStep == 0) {
+    const value = apply(operator, v128.load32_splat(a), v128.load32_splat(b));
+    while (out < end) {
+      v128.store(out, value);
+      out += 16;
+    }
+    if (rest) storeFirst(out, value, rest);
   } else {
     const last = out + (count << 2);
     while (out < last) {
@@ -80,7 +96,8 @@ export function binary(
   if (operator == ADD) matrix(ADD, a, aRow, aStep, b, bRow, bStep, out, rows, columns);
   else if (operator == DIV) matrix(DIV, a, aRow, aStep, b, bRow, bStep, out, rows, columns);
   else if (operator == MAX) matrix(MAX, a, aRow, aStep, b, bRow, bStep, out, rows, columns);
+  else if (operator == MAX_SHARE) matrix(MAX_SHARE, a, aRow, aStep, b, bRow, bStep, out, rows, columns);
   else if (operator == MIN) matrix(MIN, a, aRow, aStep, b, bRow, bStep, out, rows, columns);
   else if (operator == MUL) matrix(MUL, a, aRow, aStep, b, bRow, bStep, out, rows, columns);
-  else matrix(5, a, aRow, aStep, b, bRow, bStep, out, rows, columns);
+  else matrix(SUB, a, aRow, aStep, b, bRow, bStep, out, rows, columns);
 }

@@ -1,7 +1,7 @@
 // Matrix product without a BLAS: packed panels and a 4 x 8 tile of the output in registers, after Goto and van de Geijn,
 // "Anatomy of high-performance matrix multiplication" (2008).
 
-import { axpy, axpy4, dot, madd } from "./lanes";
+import { axpy, axpy4, dot, madd, storeFirst } from "./lanes";
 
 /** Depth of a packed block: a panel of 8 columns is 8 KiB and stays in the first cache. */
 const KC: usize = 256;
@@ -254,4 +254,101 @@ export function addRowTimesMatrix(n: usize, k: usize, alpha: f32, x: usize, stri
     );
   }
   for (; p < k; p++) axpy(out, n, b + p * row, alpha * load<f32>(x + p * step));
+}
+
+/** Sums of the lanes of four vectors, side by side. */
+// @ts-expect-error AssemblyScript's decorator
+@inline
+function sumsOf(v0: v128, v1: v128, v2: v128, v3: v128): v128 {
+  const t0 = f32x4.add(v128.shuffle<f32>(v0, v1, 0, 4, 1, 5), v128.shuffle<f32>(v0, v1, 2, 6, 3, 7));
+  const t1 = f32x4.add(v128.shuffle<f32>(v2, v3, 0, 4, 1, 5), v128.shuffle<f32>(v2, v3, 2, 6, 3, 7));
+  return f32x4.add(v128.shuffle<f64>(t0, t1, 0, 2), v128.shuffle<f64>(t0, t1, 1, 3));
+}
+
+/** alpha * v + beta * (what is at `out`), the first `count` lanes. */
+// @ts-expect-error AssemblyScript's decorator
+@inline
+function putFirst(out: usize, v: v128, alpha: v128, beta: f32, count: usize): void {
+  if (count >= 4) put(out, v, alpha, beta);
+  else {
+    v = f32x4.mul(v, alpha);
+    if (beta != 0) {
+      let old = v128.load32_zero(out);
+      if (count > 1) old = v128.load_lane<u32>(out + 4, old, 1);
+      if (count > 2) old = v128.load_lane<u32>(out + 8, old, 2);
+      v = f32x4.add(v, f32x4.mul(f32x4.splat(beta), old));
+    }
+    storeFirst(out, v, count);
+  }
+}
+
+/**
+ * `out[i][j] = alpha * dot(a[i], b[j]) + beta * out[i][j]`: a few rows against a transposed matrix, which is read once and not
+ * packed. Four rows of `b` meet two of `a` at a time; where there are fewer, the last one is taken again. Meanwhile the next four
+ * are touched in the order in which they lie: processors fetch ahead along one stream, and hardly along four short ones.
+ */
+export function rowsTimesTransposed(
+  m: usize, n: usize, k: usize, alpha: f32, a: usize, strideA: usize, b: usize, strideB: usize, beta: f32, out: usize, strideOut: usize,
+): void {
+  const factor = f32x4.splat(alpha);
+  const stepB = strideB << 2;
+  const whole = (k & ~3) << 2;
+  const length = k << 2;
+  for (let j: usize = 0; j < n; j += 4) {
+    const columns = min<usize>(4, n - j);
+    const b0 = b + j * stepB;
+    const b1 = b0 + (columns > 1 ? stepB : 0);
+    const b2 = b0 + (columns > 2 ? stepB << 1 : 0);
+    const b3 = b0 + (columns > 3 ? 3 * stepB : 0);
+    // Each turn reads 16 bytes of four rows; over all rows of `a`, as many bytes of what follows are touched.
+    const touches = j + 8 <= n;
+    let ahead = touches ? b0 + 4 * stepB : b0;
+    const aheadStep: usize = touches ? 64 / ((m + 1) >> 1) : 0;
+    for (let i: usize = 0; i < m; i += 2) {
+      const rows = min<usize>(2, m - i);
+      const x = a + ((i * strideA) << 2);
+      // Relative to the first row: one counter instead of six.
+      const dx = rows > 1 ? strideA << 2 : 0;
+      const d0 = b0 - x;
+      const d1 = b1 - x;
+      const d2 = b2 - x;
+      const d3 = b3 - x;
+      let c00 = f32x4.splat(0);
+      let c01 = c00, c02 = c00, c03 = c00, c10 = c00, c11 = c00, c12 = c00, c13 = c00;
+      let p = x;
+      const end = x + whole;
+      while (p < end) {
+        load<u8>(ahead);
+        ahead += aheadStep;
+        const x0 = v128.load(p);
+        const x1 = v128.load(p + dx);
+        let y = v128.load(p + d0);
+        c00 = madd(x0, y, c00);
+        c10 = madd(x1, y, c10);
+        y = v128.load(p + d1);
+        c01 = madd(x0, y, c01);
+        c11 = madd(x1, y, c11);
+        y = v128.load(p + d2);
+        c02 = madd(x0, y, c02);
+        c12 = madd(x1, y, c12);
+        y = v128.load(p + d3);
+        c03 = madd(x0, y, c03);
+        c13 = madd(x1, y, c13);
+        p += 16;
+      }
+      let sums0 = sumsOf(c00, c01, c02, c03);
+      let sums1 = sumsOf(c10, c11, c12, c13);
+      for (; p < x + length; p += 4) {
+        let y = v128.load32_splat(p + d0);
+        y = v128.load_lane<u32>(p + d1, y, 1);
+        y = v128.load_lane<u32>(p + d2, y, 2);
+        y = v128.load_lane<u32>(p + d3, y, 3);
+        sums0 = madd(v128.load32_splat(p), y, sums0);
+        sums1 = madd(v128.load32_splat(p + dx), y, sums1);
+      }
+      const at = out + ((i * strideOut + j) << 2);
+      putFirst(at, sums0, factor, beta, columns);
+      if (rows > 1) putFirst(at + (strideOut << 2), sums1, factor, beta, columns);
+    }
+  }
 }

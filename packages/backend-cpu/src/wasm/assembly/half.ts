@@ -1,16 +1,6 @@
 // f16 and bf16 to f32 and back; rounding to nearest with ties to even.
 
-// @ts-expect-error AssemblyScript's decorator
-@inline
-function widenF16(halves: v128): v128 {
-  // Shifted into an f32 the exponent is 112 too small; the product mends normal and subnormal numbers alike, exactly.
-  const magnitude = i32x4.shl(v128.and(halves, i32x4.splat(0x7fff)), 13);
-  const sign = i32x4.shl(v128.and(halves, i32x4.splat(0x8000)), 16);
-  const special = i32x4.ge_s(magnitude, i32x4.splat(0x0f800000));
-  const scaled = f32x4.mul(magnitude, f32x4.splat(5.192296858534828e33));
-  const infinite = v128.or(magnitude, i32x4.splat(0x7f800000));
-  return v128.or(v128.bitselect(infinite, scaled, special), sign);
-}
+import { widenF16 } from "./lanes";
 
 export function widenF16Row(x: usize, out: usize, count: usize): void {
   const end = out + ((count & ~3) << 2);
@@ -89,5 +79,46 @@ export function narrowF16Row(x: usize, out: usize, count: usize): void {
     v128.store_lane<u16>(out, narrowF16(v128.load32_splat(x)), 0);
     x += 4;
     out += 2;
+  }
+}
+
+/** f32 of i32, rounded to the nearest. */
+export function floatsOfI32(x: usize, out: usize, count: usize): void {
+  let i: usize = 0;
+  for (; i + 4 <= count; i += 4) v128.store(out + (i << 2), f32x4.convert_i32x4_s(v128.load(x + (i << 2))));
+  for (; i < count; i++) store<f32>(out + (i << 2), <f32>load<i32>(x + (i << 2)));
+}
+
+/** f32 of u8, exact. */
+export function floatsOfU8(x: usize, out: usize, count: usize): void {
+  let i: usize = 0;
+  for (; i + 8 <= count; i += 8) {
+    const wide = v128.load_ext<u8>(x + i);
+    v128.store(out + (i << 2), f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(wide)));
+    v128.store(out + (i << 2), f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(wide)), 16);
+  }
+  for (; i < count; i++) store<f32>(out + (i << 2), <f32>load<u8>(x + i));
+}
+
+/** i32 of f32 towards zero, the nearest one beyond the range, 0 of NaN. */
+export function i32OfFloats(x: usize, out: usize, count: usize): void {
+  let i: usize = 0;
+  for (; i + 4 <= count; i += 4) v128.store(out + (i << 2), i32x4.trunc_sat_f32x4_s(v128.load(x + (i << 2))));
+  for (; i < count; i++) v128.store_lane<u32>(out + (i << 2), i32x4.trunc_sat_f32x4_s(v128.load32_splat(x + (i << 2))), 0);
+}
+
+/** The same to u8. */
+export function u8OfFloats(x: usize, out: usize, count: usize): void {
+  let i: usize = 0;
+  for (; i + 8 <= count; i += 8) {
+    const low = i32x4.trunc_sat_f32x4_s(v128.load(x + (i << 2)));
+    const high = i32x4.trunc_sat_f32x4_s(v128.load(x + (i << 2), 16));
+    // Both steps saturate: to i16, then to u8.
+    const words = i16x8.narrow_i32x4_s(low, high);
+    v128.store_lane<u64>(out + i, i8x16.narrow_i16x8_u(words, words), 0);
+  }
+  for (; i < count; i++) {
+    const value = i32x4.extract_lane(i32x4.trunc_sat_f32x4_s(v128.load32_splat(x + (i << 2))), 0);
+    store<u8>(out + i, <u8>max(0, min(255, value)));
   }
 }

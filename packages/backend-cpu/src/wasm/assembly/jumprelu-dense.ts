@@ -1,15 +1,17 @@
 // JumpReLU on dense matrices, for steps in which so many latents fire that matrix products beat sparse rows.
 
-/** `out` = pre where it fires, else 0; `fired[i]` counts. */
+/** `out` = pre where it fires, else 0; `fired[i]` counts. Over the first `part` columns of rows that are `width` apart. */
 export function jumpReluDense(
   pre: usize,
   threshold: usize,
   rows: usize,
-  width: i32,
+  width: usize,
+  part: usize,
   out: usize,
   fired: usize,
 ): void {
-  const bytes = <usize>width << 2;
+  const row = width << 2;
+  const bytes = part << 2;
   for (let r: usize = 0; r < rows; r++) {
     let at: usize = 0;
     for (; at + 16 <= bytes; at += 16) {
@@ -25,17 +27,21 @@ export function jumpReluDense(
       store<f32>(out + at, fires ? x : 0);
       store<i32>(fired + at, load<i32>(fired + at) + (fires ? 1 : 0));
     }
-    pre += bytes;
-    out += bytes;
+    pre += row;
+    out += row;
   }
 }
 
-/** `dPre` may be `dValues`. `thresholdSums` are f64 [width], cleared by the caller, who adds them to dThreshold. */
+/**
+ * Over the first `part` columns of rows that are `width` apart. `dPre` may be `dValues`. `thresholdSums` are f64 [part], cleared
+ * first; the caller adds them to dThreshold.
+ */
 export function jumpReluDenseGradient(
   pre: usize,
   threshold: usize,
   rows: usize,
-  width: i32,
+  width: usize,
+  part: usize,
   window: f32,
   bandwidth: f64,
   sparsity: f64,
@@ -43,7 +49,9 @@ export function jumpReluDenseGradient(
   dPre: usize,
   thresholdSums: usize,
 ): void {
-  const bytes = <usize>width << 2;
+  memory.fill(thresholdSums, 0, part << 3);
+  const row = width << 2;
+  const bytes = part << 2;
   const inverse = 1 / bandwidth;
   const half = f32x4.splat(window);
   for (let r: usize = 0; r < rows; r++) {
@@ -69,9 +77,9 @@ export function jumpReluDenseGradient(
         addDenseThreshold(at, threshold, dValues, sparsity, inverse, thresholdSums);
       store<f32>(dPre + at, x > theta ? gradient : 0);
     }
-    pre += bytes;
-    dValues += bytes;
-    dPre += bytes;
+    pre += row;
+    dValues += row;
+    dPre += row;
   }
 }
 

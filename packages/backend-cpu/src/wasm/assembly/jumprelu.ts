@@ -89,15 +89,19 @@ function pack(i: i32, keep: v128, pre: usize, threshold: usize, count: i32, preA
   return count + popcnt(bits);
 }
 
-/** `thresholdSums` are f64 [width], cleared by the caller; the caller adds them to dThreshold. */
+/**
+ * `dL0` is f32 [rows], or 0 for none. `thresholdSums` are f64 [width], cleared first; the caller adds them to dThreshold.
+ */
 export function jumpReluGradient(
   rows: usize, capacity: i32, counts: usize, indices: usize, preActivations: usize, threshold: usize, window: f32, bandwidth: f64,
-  sparsity: f64, dValues: usize, dPre: usize, thresholdSums: usize,
+  sparsity: f64, dL0: usize, dValues: usize, dPre: usize, width: usize, thresholdSums: usize,
 ): void {
+  memory.fill(thresholdSums, 0, width << 3);
   const inverse = 1 / bandwidth;
   const half = f32x4.splat(window);
   for (let r: usize = 0; r < rows; r++) {
     const bytes = <usize>min(load<i32>(counts + (r << 2)), capacity) << 2;
+    const penalty = dL0 == 0 ? sparsity : sparsity + <f64>load<f32>(dL0 + (r << 2));
     let at: usize = 0;
     for (; at + 16 <= bytes; at += 16) {
       const index = indices + at;
@@ -112,14 +116,14 @@ export function jumpReluGradient(
       while (inside != 0) {
         const place = at + (<usize>ctz(inside) << 2);
         inside &= inside - 1;
-        addThresholdGradient(indices + place, threshold, dValues + place, sparsity, inverse, thresholdSums);
+        addThresholdGradient(indices + place, threshold, dValues + place, penalty, inverse, thresholdSums);
       }
     }
     for (; at < bytes; at += 4) {
       const theta = load<f32>(threshold + (<usize>load<i32>(indices + at) << 2));
       const pre = load<f32>(preActivations + at);
       store<f32>(dPre + at, select<f32>(load<f32>(dValues + at), 0, pre > theta));
-      if (abs(pre - theta) < window) addThresholdGradient(indices + at, threshold, dValues + at, sparsity, inverse, thresholdSums);
+      if (abs(pre - theta) < window) addThresholdGradient(indices + at, threshold, dValues + at, penalty, inverse, thresholdSums);
     }
     const step = <usize>capacity << 2;
     indices += step;
@@ -136,12 +140,4 @@ function addThresholdGradient(index: usize, threshold: usize, dValue: usize, spa
   const theta = <f64>load<f32>(threshold + (latent << 2));
   const to = sums + (latent << 3);
   store<f64>(to, load<f64>(to) - (theta * <f64>load<f32>(dValue) + sparsity) * inverse);
-}
-
-/** `out[i] += sums[i]`, f64 into f32. */
-export function addSums(sums: usize, out: usize, count: usize): void {
-  for (const end = out + (count << 2); out < end; out += 4) {
-    store<f32>(out, <f32>(<f64>load<f32>(out) + load<f64>(sums)));
-    sums += 8;
-  }
 }

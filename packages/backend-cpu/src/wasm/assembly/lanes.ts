@@ -181,3 +181,16 @@ export function dot4(w0: usize, w1: usize, w2: usize, w3: usize, x: usize, count
   }
   return sums;
 }
+
+/** f16, each in the low half of a 32-bit lane, to f32. */
+// @ts-expect-error AssemblyScript's decorator
+@inline
+export function widenF16(halves: v128): v128 {
+  // Shifted into an f32 the exponent is 112 too small; the product mends normal and subnormal numbers alike, exactly.
+  const magnitude = i32x4.shl(v128.and(halves, i32x4.splat(0x7fff)), 13);
+  const sign = i32x4.shl(v128.and(halves, i32x4.splat(0x8000)), 16);
+  const special = i32x4.ge_s(magnitude, i32x4.splat(0x0f800000));
+  const scaled = f32x4.mul(magnitude, f32x4.splat(5.192296858534828e33));
+  const infinite = v128.or(magnitude, i32x4.splat(0x7f800000));
+  return v128.or(v128.bitselect(infinite, scaled, special), sign);
+}

@@ -1,6 +1,5 @@
-// Products of sparse rows with dense matrices. An entry costs one pass over one row of the dense matrix. Few entries are taken row
-// by row; many are first grouped by latent, so that the large matrix [width, columns] is walked in order, once, and only the
-// small one [rows, columns] is met at random: it fits the last cache, and its pages the address translation buffers.
+// Sparse rows entry by entry: products with dense matrices, each entry one pass over one row of the matrix, and what else goes
+// through the rows in their order. See sparse-grouped.ts for products of many entries.
 
 import { axpy, axpy4, dot, dot4, madd } from "./lanes";
 
@@ -43,46 +42,6 @@ export function decodeRows(
   }
 }
 
-/** The same over entries grouped by latent: the large `weight` is read once, in order. `out` holds the bias or 0 already. */
-export function decodeGrouped(width: usize, starts: usize, offsets: usize, factors: usize, weight: usize, columns: usize, out: usize): void {
-  for (let latent: usize = 0; latent < width; latent++) {
-    let e = <usize>load<i32>(starts + (latent << 2));
-    const end = <usize>load<i32>(starts + ((latent + 1) << 2));
-    for (; e + 2 <= end; e += 2) {
-      const o = offsets + (e << 2);
-      const c = factors + (e << 2);
-      spread2(weight, columns, out + load<u32>(o), out + load<u32>(o, 4), load<f32>(c), load<f32>(c, 4));
-    }
-    if (e < end) axpy(out + load<u32>(offsets + (e << 2)), columns, weight, load<f32>(factors + (e << 2)));
-    weight += columns << 2;
-  }
-}
-
-/** y0 += c0 * x, y1 += c1 * x. */
-// @ts-expect-error AssemblyScript's decorator
-@inline
-function spread2(x: usize, count: usize, y0: usize, y1: usize, c0: f32, c1: f32): void {
-  const v0 = f32x4.splat(c0);
-  const v1 = f32x4.splat(c1);
-  const end = x + (count << 2);
-  const d0 = y0 - x;
-  const d1 = y1 - x;
-  for (; x + 32 <= end; x += 32) {
-    const v = v128.load(x);
-    const w = v128.load(x, 16);
-    const at = x + d0;
-    const to = x + d1;
-    v128.store(at, madd(v0, v, v128.load(at)));
-    v128.store(at, madd(v0, w, v128.load(at, 16)), 16);
-    v128.store(to, madd(v1, v, v128.load(to)));
-    v128.store(to, madd(v1, w, v128.load(to, 16)), 16);
-  }
-  for (; x < end; x += 4) {
-    store<f32>(x + d0, load<f32>(x + d0) + c0 * load<f32>(x));
-    store<f32>(x + d1, load<f32>(x + d1) + c1 * load<f32>(x));
-  }
-}
-
 /** For each entry: `out[e] = dot(weight[indices[e]], x[row])`, row by row. */
 export function dotRows(
   rows: usize, capacity: i32, counts: usize, indices: usize, weight: usize, x: usize, columns: usize, out: usize,
@@ -106,78 +65,12 @@ export function dotRows(
   }
 }
 
-/** The same over entries grouped by latent; `places` are their byte offsets in `out`. */
-export function dotGrouped(width: usize, starts: usize, offsets: usize, places: usize, weight: usize, x: usize, columns: usize, out: usize): void {
-  for (let latent: usize = 0; latent < width; latent++) {
-    let e = <usize>load<i32>(starts + (latent << 2));
-    const end = <usize>load<i32>(starts + ((latent + 1) << 2));
-    for (; e + 4 <= end; e += 4) {
-      const o = offsets + (e << 2);
-      const p = places + (e << 2);
-      const products = dot4(x + load<u32>(o), x + load<u32>(o, 4), x + load<u32>(o, 8), x + load<u32>(o, 12), weight, columns);
-      v128.store_lane<f32>(out + load<u32>(p), products, 0);
-      v128.store_lane<f32>(out + load<u32>(p, 4), products, 1);
-      v128.store_lane<f32>(out + load<u32>(p, 8), products, 2);
-      v128.store_lane<f32>(out + load<u32>(p, 12), products, 3);
-    }
-    for (; e < end; e++) store<f32>(out + load<u32>(places + (e << 2)), dot(x + load<u32>(offsets + (e << 2)), weight, columns));
-    weight += columns << 2;
-  }
-}
-
 /**
- * Orders entries by latent (counting sort, rows ascending within a latent): `starts` i32 [width + 2], of which the first width + 1
- * are used; for each entry its row's byte offset in a matrix with rows of `rowBytes`; and as `payload` either its coefficient
- * (entries of coefficient 0 are left out) or, if `coefficients` is null, its byte offset in the `[rows, capacity]` arrays.
+ * For each entry: `out[indices[e]] += coefficients[e] * x[row]`, row by row, over the first `part` columns of rows that are
+ * `columns` apart.
  */
-export function groupByLatent(
-  rows: usize, capacity: i32, counts: usize, indices: usize, coefficients: usize, width: usize, rowBytes: usize,
-  starts: usize, offsets: usize, payload: usize,
-): void {
-  memory.fill(starts, 0, (width + 2) << 2);
-  const step = <usize>capacity << 2;
-  let index = indices;
-  let coefficient = coefficients;
-  // Counts go two places up, so that after the second pass `starts[latent]` is a latent's first entry.
-  for (let r: usize = 0; r < rows; r++) {
-    const bytes = <usize>min(load<i32>(counts + (r << 2)), capacity) << 2;
-    for (let at: usize = 0; at < bytes; at += 4) {
-      if (coefficients != 0 && load<f32>(coefficient + at) == 0) continue;
-      const to = starts + ((<usize>load<i32>(index + at) + 2) << 2);
-      store<i32>(to, load<i32>(to) + 1);
-    }
-    index += step;
-    coefficient += step;
-  }
-  for (let i: usize = 2; i <= width + 1; i++) {
-    store<i32>(starts + (i << 2), load<i32>(starts + (i << 2)) + load<i32>(starts + ((i - 1) << 2)));
-  }
-  index = indices;
-  coefficient = coefficients;
-  for (let r: usize = 0; r < rows; r++) {
-    const bytes = <usize>min(load<i32>(counts + (r << 2)), capacity) << 2;
-    for (let at: usize = 0; at < bytes; at += 4) {
-      let load32: u32;
-      if (coefficients == 0) load32 = <u32>(r * step + at);
-      else {
-        const value = load<f32>(coefficient + at);
-        if (value == 0) continue;
-        load32 = reinterpret<u32>(value);
-      }
-      const cursor = starts + ((<usize>load<i32>(index + at) + 1) << 2);
-      const place = <usize>load<i32>(cursor);
-      store<i32>(cursor, <i32>place + 1);
-      store<u32>(offsets + (place << 2), <u32>(r * rowBytes));
-      store<u32>(payload + (place << 2), load32);
-    }
-    index += step;
-    coefficient += step;
-  }
-}
-
-/** For each entry: `out[indices[e]] += coefficients[e] * x[row]`, row by row. */
 export function outerAddRows(
-  rows: usize, capacity: i32, counts: usize, indices: usize, coefficients: usize, x: usize, columns: usize, out: usize,
+  rows: usize, capacity: i32, counts: usize, indices: usize, coefficients: usize, x: usize, columns: usize, part: usize, out: usize,
 ): void {
   const row = columns << 2;
   const step = <usize>capacity << 2;
@@ -185,7 +78,7 @@ export function outerAddRows(
     const bytes = <usize>min(load<i32>(counts + (r << 2)), capacity) << 2;
     for (let at: usize = 0; at < bytes; at += 4) {
       const value = load<f32>(coefficients + at);
-      if (value != 0) axpy(out + <usize>load<i32>(indices + at) * row, columns, x, value);
+      if (value != 0) axpy(out + <usize>load<i32>(indices + at) * row, part, x, value);
     }
     indices += step;
     coefficients += step;
@@ -193,30 +86,11 @@ export function outerAddRows(
   }
 }
 
-/**
- * The same over entries grouped by latent: each row of `out` stays in the first cache while `x`, much the smaller matrix, is
- * read from the last one.
- */
-export function outerAddGrouped(width: usize, starts: usize, offsets: usize, factors: usize, x: usize, columns: usize, out: usize): void {
-  const row = columns << 2;
-  for (let latent: usize = 0; latent < width; latent++) {
-    let e = <usize>load<i32>(starts + (latent << 2));
-    const end = <usize>load<i32>(starts + ((latent + 1) << 2));
-    for (; e + 4 <= end; e += 4) {
-      const o = offsets + (e << 2);
-      const c = factors + (e << 2);
-      axpy4(
-        out, columns, x + load<u32>(o), x + load<u32>(o, 4), x + load<u32>(o, 8), x + load<u32>(o, 12),
-        load<f32>(c), load<f32>(c, 4), load<f32>(c, 8), load<f32>(c, 12),
-      );
-    }
-    for (; e < end; e++) axpy(out, columns, x + load<u32>(offsets + (e << 2)), load<f32>(factors + (e << 2)));
-    out += row;
-  }
-}
-
-/** For each entry: `sums[indices[e]] += coefficients[e]`, f64. */
-export function scatterSums(rows: usize, capacity: i32, counts: usize, indices: usize, coefficients: usize, sums: usize): void {
+/** For each entry: `sums[indices[e]] += coefficients[e]`, f64 [width], cleared first. */
+export function scatterSums(
+  rows: usize, capacity: i32, counts: usize, indices: usize, coefficients: usize, width: usize, sums: usize,
+): void {
+  memory.fill(sums, 0, width << 3);
   const step = <usize>capacity << 2;
   for (let r: usize = 0; r < rows; r++) {
     const bytes = <usize>min(load<i32>(counts + (r << 2)), capacity) << 2;
@@ -229,8 +103,11 @@ export function scatterSums(rows: usize, capacity: i32, counts: usize, indices: 
   }
 }
 
-/** For each entry with value > 0: `out[indices[e]] += 1`, i32. */
-export function countFiring(rows: usize, capacity: i32, counts: usize, indices: usize, values: usize, out: usize): void {
+/** For each entry with value > 0: `out[indices[e]] += 1`, i32 [width], cleared first. */
+export function countFiring(
+  rows: usize, capacity: i32, counts: usize, indices: usize, values: usize, width: usize, out: usize,
+): void {
+  memory.fill(out, 0, width << 2);
   const step = <usize>capacity << 2;
   for (let r: usize = 0; r < rows; r++) {
     const bytes = <usize>min(load<i32>(counts + (r << 2)), capacity) << 2;
@@ -302,8 +179,45 @@ export function fromDense(rows: usize, capacity: i32, counts: usize, indices: us
   }
 }
 
+/** `out[i]` += the sum of `parts` vectors of f64 in their order, each of `count`. */
+export function addSums(sums: usize, parts: usize, out: usize, count: usize): void {
+  const step = count << 3;
+  for (let i: usize = 0; i < count; i++) {
+    let total: f64 = load<f32>(out + (i << 2));
+    let at = sums + (i << 3);
+    for (let part: usize = 0; part < parts; part++) {
+      total += load<f64>(at);
+      at += step;
+    }
+    store<f32>(out + (i << 2), <f32>total);
+  }
+}
+
+/** The same of i32. */
+export function addCounts(sums: usize, parts: usize, out: usize, count: usize): void {
+  const step = count << 2;
+  for (let part: usize = 0; part < parts; part++) {
+    for (let i: usize = 0; i < step; i += 4) store<i32>(out + i, load<i32>(out + i) + load<i32>(sums + i));
+    sums += step;
+  }
+}
+
+/** The smallest value above 0; infinity where there is none. */
+export function smallestValue(rows: usize, capacity: i32, counts: usize, values: usize): f32 {
+  let smallest: f32 = Infinity;
+  for (let r: usize = 0; r < rows; r++) {
+    const bytes = <usize>min(load<i32>(counts + (r << 2)), capacity) << 2;
+    for (let at: usize = 0; at < bytes; at += 4) {
+      const value = load<f32>(values + at);
+      if (value > 0 && value < smallest) smallest = value;
+    }
+    values += <usize>capacity << 2;
+  }
+  return smallest;
+}
+
 /** `dPre[e] = dValues[e]` where `values[e] > 0`, else 0. */
-export function reluGradient(rows: usize, capacity: i32, counts: usize, values: usize, dValues: usize, dPre: usize): void {
+export function sparseReluGradient(rows: usize, capacity: i32, counts: usize, values: usize, dValues: usize, dPre: usize): void {
   const step = <usize>capacity << 2;
   for (let r: usize = 0; r < rows; r++) {
     const bytes = <usize>min(load<i32>(counts + (r << 2)), capacity) << 2;

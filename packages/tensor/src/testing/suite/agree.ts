@@ -10,6 +10,8 @@ import type { Tolerance } from "../close.ts";
 export interface Suite {
   readonly device: Device;
   readonly reference: Device;
+  /** The reference in f64, for finite differences. */
+  readonly wide: Device;
 }
 
 /** Named results; integers are compared exactly, floats within the tolerance. */
@@ -59,13 +61,26 @@ export class Inputs {
     );
   }
 
+  /** u8: 0 with the given chance, else any other byte. */
+  mask(shape: Shape, zeros = 0.5): Tensor {
+    return this.of(
+      Uint8Array.from({ length: sizeOf(shape) }, () =>
+        this.random.uniform() < zeros ? 0 : 1 + this.random.integer(255),
+      ),
+      shape,
+    );
+  }
+
   /** The values given, as a view that starts up to three elements into its storage: kernels may not count on alignment. */
   of(values: TensorData, shape: Shape): Tensor {
     const offset = this.random.integer(4);
-    const integers = values instanceof Int32Array;
-    const padded = integers
-      ? new Int32Array(offset + values.length + 1).fill(-7)
-      : new Float32Array(offset + values.length + 1).fill(Number.NaN);
+    const length = offset + values.length + 1;
+    const padded =
+      values instanceof Int32Array
+        ? new Int32Array(length).fill(-7)
+        : values instanceof Uint8Array
+          ? new Uint8Array(length).fill(7)
+          : new Float32Array(length).fill(Number.NaN);
     padded.set(values, offset);
     return this.device
       .tensor(padded, [padded.length])

@@ -32,15 +32,11 @@ import {
   sparseScatterAdd,
   sparseToDense,
 } from "../../operators/sparse-products.ts";
-import {
-  attention,
-  crossEntropy,
-  logSoftmax,
-  rmsNorm,
-  rope,
-  ropeTables,
-  softmax,
-} from "../../operators/transformer.ts";
+import { crossEntropy } from "../../operators/losses.ts";
+import { rmsNorm } from "../../operators/normalise.ts";
+import { rope } from "../../operators/position.ts";
+import { ropeTables } from "../../operators/rope-tables.ts";
+import { logSoftmax, softmax } from "../../operators/softmax.ts";
 import type { SparseRows } from "../../sparse-rows.ts";
 import type { Tensor } from "../../tensor.ts";
 import type { Tolerance } from "../close.ts";
@@ -164,21 +160,6 @@ export function goldenSuite(suite: Suite, slack: number): void {
       sin: last(golden.sin),
     });
   });
-
-  it.each(Object.entries(goldens.attention))(
-    "attention equals PyTorch's: %s",
-    async (_name, golden) => {
-      const run = (device: Device) => ({
-        out: attention(
-          unpack(device, golden.q),
-          unpack(device, golden.k),
-          unpack(device, golden.v),
-          { scale: golden.scale },
-        ),
-      });
-      await check(suite, tolerance(1e-6, 2e-7), run, { out: golden.out });
-    },
-  );
 
   it("softmax, logSoftmax and crossEntropy equal PyTorch's", async () => {
     const golden = goldens.softmax;

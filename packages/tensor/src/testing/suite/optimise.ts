@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { expect, it } from "vitest";
 import { sumOfSquares, sum } from "../../operators/reduce.ts";
 import { mul } from "../../operators/elementwise.ts";
-import { adamStep, normalizeRows, removeParallelRows } from "../../operators/optimise.ts";
+import { adamStep, normalizeRows, removeParallelRows, sgdStep } from "../../operators/optimise.ts";
 import {
   agree,
   anySeed,
@@ -23,23 +23,81 @@ export function optimiseSuite(suite: Suite): void {
       size: anySize,
       beta1: fc.constantFrom(0, 0.9),
       weightDecay: fc.constantFrom(0, 0.01),
+      l2: fc.constantFrom(undefined, 0.1),
+      scale: fc.constantFrom(null, 0.3),
     });
-    await holds(input, ({ seed, size, beta1, weightDecay }) =>
+    await holds(input, ({ seed, size, beta1, weightDecay, l2, scale }) =>
       agree(suite, seed, { rtol: 1e-5, atol: 1e-6 }, (inputs) => {
         const parameter = inputs.normal([size]);
         const first = beta1 === 0 ? null : inputs.device.zeros([size]);
         const second = inputs.device.zeros([size]);
+        const gradientScale = scale === null ? null : inputs.of([scale], [1]);
         for (let step = 1; step <= 4; step++) {
           adamStep(
             parameter,
             inputs.normal([size]),
             { first, second },
-            { learningRate: 0.01, beta1, beta2: 0.99, epsilon: 1e-8, weightDecay, step },
+            { learningRate: 0.01, beta1, beta2: 0.99, epsilon: 1e-8, weightDecay, l2, step },
+            { gradientScale },
           );
         }
         return first === null ? { parameter, second } : { parameter, first, second };
       }),
     );
+  });
+
+  it("sgdStep agrees with the reference over several steps", async () => {
+    const input = fc.record({
+      seed: anySeed,
+      size: anySize,
+      momentum: fc.constantFrom(0, 0.9),
+      nesterov: fc.boolean(),
+      l2: fc.constantFrom(0, 0.1),
+      scale: fc.constantFrom(null, 0.3),
+    });
+    await holds(input, ({ seed, size, momentum, nesterov, l2, scale }) =>
+      agree(suite, seed, { rtol: 1e-5, atol: 1e-6 }, (inputs) => {
+        const parameter = inputs.normal([size]);
+        const velocity = momentum === 0 ? null : inputs.device.zeros([size]);
+        const gradientScale = scale === null ? null : inputs.of([scale], [1]);
+        for (let step = 1; step <= 4; step++) {
+          sgdStep(
+            parameter,
+            inputs.normal([size]),
+            velocity,
+            { learningRate: 0.1, momentum, nesterov, l2 },
+            { gradientScale },
+          );
+        }
+        return velocity === null ? { parameter } : { parameter, velocity };
+      }),
+    );
+  });
+
+  it("updates as if it were one when threads share it", async () => {
+    const size = 70_001;
+    await agree(suite, 74, { rtol: 1e-5, atol: 1e-6 }, (inputs) => {
+      const parameter = inputs.normal([size]);
+      const [first, second, velocity] = [
+        inputs.device.zeros([size]),
+        inputs.device.zeros([size]),
+        inputs.device.zeros([size]),
+      ];
+      adamStep(
+        parameter,
+        inputs.normal([size]),
+        { first, second },
+        { learningRate: 0.01, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.1, step: 1 },
+      );
+      const gradient = inputs.normal([size]);
+      const plan = { learningRate: 0.1, momentum: 0.9, nesterov: false, l2: 0 };
+      sgdStep(parameter, gradient, velocity, plan);
+      const rows = inputs.normal([1000, 67]);
+      normalizeRows(rows);
+      const part = inputs.normal([1000, 67]);
+      removeParallelRows(part, rows);
+      return { parameter, first, second, velocity, rows, part };
+    });
   });
 
   it("with beta1 = 0 the first moment is not touched", async () => {

@@ -2,17 +2,21 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { matmul } from "../../operators/matmul.ts";
-import { encodeJumpRelu, encodeTopK } from "../../operators/sparse-encode.ts";
+import { clipRowNorms } from "../../operators/row-norms.ts";
+import { encodeBatchTopK, encodeJumpRelu, encodeTopK } from "../../operators/sparse-encode.ts";
 import {
   sparseCountFiring,
   sparseDecode,
   sparseDot,
+  sparseGather,
   sparseOuterAdd,
   sparseRowL0,
+  sparseRowSum,
   sparseScatterAdd,
+  sparseSmallest,
   sparseToDense,
 } from "../../operators/sparse-products.ts";
-import { mul } from "../../operators/elementwise.ts";
+import { mul, sub } from "../../operators/elementwise.ts";
 import { SparseRows } from "../../sparse-rows.ts";
 import {
   agree,
@@ -95,6 +99,128 @@ export function sparseSuite(suite: Suite): void {
       rows: encodeTopK(inputs.normal([3, 4099]), 64),
       few: encodeTopK(inputs.normal([3, 4099]), 1),
     }));
+  });
+
+  it("encodeBatchTopK agrees with the reference: ties, NaN, infinities, rows that overflow", async () => {
+    const input = fc.record({
+      seed: anySeed,
+      rows: fewSize,
+      width: someSize,
+      k: fc.nat(10_000),
+      levels: fc.constantFrom(2, 6, 100_000),
+      odd: fc.constantFrom(0, 0.2),
+      room: fc.constantFrom(0, 2, 1000),
+    });
+    await holds(
+      input,
+      ({ seed, rows, width, k, levels, odd, room }) =>
+        agree(suite, seed, exact, (inputs) => {
+          const { random } = inputs;
+          const specials = [Number.NaN, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY, -0];
+          const pre = Float32Array.from({ length: rows * width }, () =>
+            random.uniform() < odd
+              ? (specials[random.integer(4)] ?? 0)
+              : random.integer(levels) - levels / 2,
+          );
+          const kept = ((k % (2 * width)) + 1) / 2;
+          const capacity = Math.min(room, width);
+          return {
+            rows: encodeBatchTopK(inputs.of(pre, [rows, width]), kept, { capacity }),
+          };
+        }),
+      80,
+    );
+  });
+
+  it("encodeBatchTopK of many rows agrees with the reference, and with the whole sorted", async () => {
+    for (const [rows, width, k] of [
+      [70, 1030, 4],
+      [41, 515, 60],
+      [300, 100, 30],
+    ] as const) {
+      await agree(suite, 55, exact, (inputs) => {
+        const pre = inputs.normal([rows, width]);
+        return { rows: encodeBatchTopK(pre, k), low: encodeBatchTopK(mul(pre, 0), k) };
+      });
+      const read = await readAll(suite.device, 56, (inputs) => {
+        const pre = inputs.normal([rows, width]);
+        return { pre: pre.reshape([rows * width]), rows: encodeBatchTopK(pre, k) };
+      });
+      const sorted = [...(read.get("pre")?.values ?? [])].toSorted((a, b) => b - a);
+      const values = read.get("rows.values")?.values ?? [];
+      const kept = [...values].toSorted((a, b) => b - a).slice(0, rows * k);
+      expect(kept).toEqual(sorted.slice(0, rows * k).map((value) => Math.max(value, 0)));
+      const counts = [...(read.get("rows.counts")?.values ?? [])];
+      expect(counts.reduce((total, count) => total + count, 0)).toBe(rows * k);
+    }
+  });
+
+  it("rows tell whether they overflowed", async () => {
+    const { device } = suite;
+    using pre = device.tensor([5, 4, 3, 0, 9, 0, 0, 0, 0, 0, 0, 0], [3, 4]);
+    const full = encodeBatchTopK(pre, 4 / 3);
+    const cut = encodeBatchTopK(pre, 4 / 3, { capacity: 1 });
+    expect(await full.overflow()).toBeNull();
+    await full.requireComplete();
+    expect(await cut.overflow()).toEqual({ rows: 1, entries: 2, capacityNeeded: 3 });
+    await expect(cut.requireComplete()).rejects.toMatchObject({
+      code: "SPARSE_OVERFLOW",
+      message: expect.stringMatching(/1 of 3 sparse rows had more than 1 entries and lost 2/),
+    });
+    full.dispose();
+    cut.dispose();
+  });
+
+  it("encodeJumpRelu with one threshold for all latents is that of equal thresholds", async () => {
+    await agree(suite, 57, exact, (inputs) => {
+      const pre = inputs.normal([5, 31]);
+      const one = encodeJumpRelu(pre, 0.25, { bandwidth: 0.1 });
+      const many = encodeJumpRelu(pre, inputs.device.full([31], 0.25), { bandwidth: 0.1 });
+      return {
+        one: sparseToDense(one.rows),
+        many: sparseToDense(many.rows),
+        l0: one.l0,
+        difference: sub(one.l0, many.l0),
+      };
+    });
+  });
+
+  it("sparseGather, sparseRowSum and sparseSmallest agree with the reference", async () => {
+    await holds(sparseInput, ({ seed, rows, width, capacity }) =>
+      agree(suite, seed, sumTolerance(capacity), (inputs) => {
+        const sparse = inputs.sparseRows(rows, width, capacity);
+        return {
+          gathered: liveEntries(sparse, sparseGather(sparse, inputs.normal([rows, width]))),
+          sums: sparseRowSum(sparse),
+          smallest: sparseSmallest(sparse),
+        };
+      }),
+    );
+  });
+
+  it("sparseSmallest of nothing is infinity", async () => {
+    const read = await readAll(suite.device, 58, (inputs) => ({
+      none: sparseSmallest(encodeTopK(inputs.device.full([2, 3], -1), 2)),
+    }));
+    expect(read.get("none")?.values[0]).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  it("clipRowNorms agrees with the reference and bounds norms", async () => {
+    const input = fc.record({ seed: anySeed, rows: fewSize, columns: someSize });
+    await holds(input, ({ seed, rows, columns }) =>
+      agree(suite, seed, { rtol: 4e-6, atol: 1e-7 }, (inputs) => {
+        const [x, other] = [inputs.normal([rows, columns]), inputs.normal([rows, columns])];
+        clipRowNorms(x);
+        clipRowNorms(other, 0.5);
+        return { x, other };
+      }),
+    );
+    const read = await readAll(suite.device, 59, (inputs) => {
+      const x = inputs.of([0.3, 0.4, 3, 4, 0, 0], [3, 2]);
+      clipRowNorms(x);
+      return { x };
+    });
+    expect(read.get("x")?.values).toBeClose([0.3, 0.4, 0.6, 0.8, 0, 0], { rtol: 1e-6, atol: 0 });
   });
 
   it("encodeJumpRelu agrees with the reference, also when rows overflow", async () => {
