@@ -4,11 +4,31 @@ import { renderTable } from "@latentkit/report";
 import { attentionBench } from "./attention.bench.ts";
 import { elementwiseBench } from "./elementwise.bench.ts";
 import { forwardBench } from "./forward.bench.ts";
+import { gemmBench } from "./gemm.bench.ts";
 import { indexingBench } from "./indexing.bench.ts";
+import { linalgBench } from "./linalg.bench.ts";
 import { normaliseBench } from "./normalise.bench.ts";
 import { optimiseBench } from "./optimise.bench.ts";
-import type { BenchRow } from "./rows.ts";
+import type { Bench, BenchRow } from "./rows.ts";
 import { saeTrainingBench } from "./sae-training.bench.ts";
+import { sparseBench } from "./sparse.bench.ts";
+import { storedBench } from "./stored.bench.ts";
+import { wasmGemmBench } from "./wasm-gemm.bench.ts";
+
+const benches: readonly Bench[] = [
+  gemmBench,
+  wasmGemmBench,
+  normaliseBench,
+  elementwiseBench,
+  attentionBench,
+  sparseBench,
+  optimiseBench,
+  storedBench,
+  indexingBench,
+  linalgBench,
+  forwardBench,
+  saeTrainingBench,
+];
 
 /** `npm run bench -- [FILTER] [--json FILE]`: prints a row per case, beside its peer where `PEER_PYTHON` gives one. */
 const { values, positionals } = parseArgs({
@@ -17,19 +37,12 @@ const { values, positionals } = parseArgs({
 });
 const filter = positionals[0] ?? "";
 const rows: BenchRow[] = [];
-const benches = [
-  attentionBench,
-  elementwiseBench,
-  forwardBench,
-  indexingBench,
-  normaliseBench,
-  optimiseBench,
-  saeTrainingBench,
-];
 for (const bench of benches.filter(({ name }) => name.includes(filter))) {
   for await (const row of bench.run()) {
     rows.push(row);
-    process.stderr.write(`${row.bench}: ${row.case}: ${row.ours.toFixed(0)} ${row.unit}\n`);
+    process.stderr.write(
+      `${row.bench}: ${row.case}: ${digits(row.ours)} ${row.unit}${row.ratio === null ? "" : `, ${row.ratio.toFixed(2)}x`}\n`,
+    );
   }
 }
 process.stdout.write(
@@ -41,8 +54,8 @@ process.stdout.write(
       row.bench,
       row.case,
       row.unit,
-      row.ours.toFixed(0),
-      row.peer?.toFixed(0) ?? "",
+      digits(row.ours),
+      row.peer === null ? "" : digits(row.peer),
       row.ratio?.toFixed(2) ?? "",
       row.peerName ?? "",
       row.device,
@@ -50,3 +63,8 @@ process.stdout.write(
   )}\n`,
 );
 if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(rows, null, 2)}\n`);
+
+/** Three digits that count, or all before the point. */
+function digits(value: number): string {
+  return value >= 100 ? value.toFixed(0) : value.toPrecision(3);
+}
