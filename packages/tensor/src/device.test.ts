@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Device } from "./device.ts";
-import { add, mul } from "./operators/elementwise.ts";
+import { add, mul } from "./operators/arithmetic.ts";
 import { encodeTopK } from "./operators/sparse-encode.ts";
 import { createReferenceBackend } from "./reference/backend.ts";
 import { heldTensors } from "./scope.ts";

@@ -7,7 +7,7 @@ import { createReferenceBackend } from "../reference/backend.ts";
 import { expectNoLeaks } from "../testing/leaks.ts";
 import { registerMatchers } from "../testing/matchers.ts";
 import type { Tensor } from "../tensor.ts";
-import { add } from "./elementwise.ts";
+import { add } from "./arithmetic.ts";
 import { concat, copyInto, permute, slice } from "./layout.ts";
 import { matmul } from "./matmul.ts";
 import { sum } from "./reduce.ts";

@@ -10,7 +10,8 @@ import {
   shapeError,
 } from "../checks.ts";
 import type { Tensor } from "../tensor.ts";
-import { div, exp, mul, softplus, square, sub } from "./elementwise.ts";
+import { div, mul, sub } from "./arithmetic.ts";
+import { exp, softplus, square } from "./unary.ts";
 import { mean, sum } from "./reduce.ts";
 import { logSoftmax } from "./softmax.ts";
 

@@ -5,7 +5,7 @@ import type { Activation, MatmulEpilogue } from "../backend.ts";
 import { floats, requireShape, sameDevice, shapeError } from "../checks.ts";
 import { StoredWeight } from "../stored-weight.ts";
 import type { Tensor } from "../tensor.ts";
-import { gelu, geluTanh, relu, silu } from "./elementwise.ts";
+import { gelu, geluTanh, relu, silu } from "./unary.ts";
 import { issueProduct, type Product } from "./product.ts";
 import { sum } from "./reduce.ts";
 import { linearStored } from "./stored.ts";

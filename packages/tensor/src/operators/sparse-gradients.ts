@@ -2,7 +2,7 @@ import { formatShape, internalFault } from "@latentkit/core";
 import { floats, requireShape, requireValue, sameDevice } from "../checks.ts";
 import { SparseRows } from "../sparse-rows.ts";
 import type { Tensor } from "../tensor.ts";
-import { addInto } from "./elementwise.ts";
+import { addInto } from "./arithmetic.ts";
 import { entries } from "./sparse-products.ts";
 
 /** Gradient of ReLU and TopK: `dValues` where the value is above 0, else 0. Both [rows, capacity]. */

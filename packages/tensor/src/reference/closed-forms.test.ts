@@ -1,6 +1,6 @@
 import { afterAll, afterEach, describe, expect, it } from "vitest";
 import { Device } from "../device.ts";
-import { gelu } from "../operators/elementwise.ts";
+import { gelu } from "../operators/unary.ts";
 import { matmul } from "../operators/matmul.ts";
 import { mean, sum } from "../operators/reduce.ts";
 import { attention } from "../operators/attention.ts";

@@ -1,7 +1,7 @@
 import { Random } from "@latentkit/core";
 import { afterAll, describe, expect, it } from "vitest";
 import { Device } from "../device.ts";
-import { mul, sub } from "../operators/elementwise.ts";
+import { mul, sub } from "../operators/arithmetic.ts";
 import { encodeJumpRelu } from "../operators/sparse-encode.ts";
 import { jumpReluGradient } from "../operators/sparse-gradients.ts";
 import { sparseDecode, sparseDot } from "../operators/sparse-products.ts";

@@ -1,7 +1,7 @@
 import { Random } from "@latentkit/core";
 import { describe, expect, it } from "vitest";
 import { Device } from "../device.ts";
-import { mul, sub } from "../operators/elementwise.ts";
+import { mul, sub } from "../operators/arithmetic.ts";
 import { linear } from "../operators/matmul.ts";
 import { encodeTopK } from "../operators/sparse-encode.ts";
 import { reluGradient } from "../operators/sparse-gradients.ts";

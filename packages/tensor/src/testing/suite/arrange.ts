@@ -11,7 +11,7 @@ import {
   split,
   stack,
 } from "../../operators/arrange.ts";
-import { mul } from "../../operators/elementwise.ts";
+import { mul } from "../../operators/arithmetic.ts";
 import {
   clone,
   concat,

@@ -1,14 +1,13 @@
 /* oxlint-disable vitest/expect-expect -- agree(), holds() and check() assert */
 import { expect, it } from "vitest";
 import type { Device } from "../../device.ts";
+import { add, mul, sub } from "../../operators/arithmetic.ts";
 import {
   abs,
-  add,
   exp,
   gelu,
   geluTanh,
   log,
-  mul,
   neg,
   relu,
   rsqrt,
@@ -16,9 +15,8 @@ import {
   silu,
   sqrt,
   square,
-  sub,
   tanh,
-} from "../../operators/elementwise.ts";
+} from "../../operators/unary.ts";
 import { linear, matmul } from "../../operators/matmul.ts";
 import { adamStep } from "../../operators/optimise.ts";
 import { mean, sum, sumOfSquares } from "../../operators/reduce.ts";

@@ -11,7 +11,7 @@ import {
   split,
   stack,
 } from "../../operators/arrange.ts";
-import { mul } from "../../operators/elementwise.ts";
+import { mul } from "../../operators/arithmetic.ts";
 import { embedding, gather, indexAdd, oneHot, scatterAdd, take } from "../../operators/indexing.ts";
 import { concat, convert, permute, slice, transpose } from "../../operators/layout.ts";
 import { cumsum, sort, topK, topKAll } from "../../operators/sort.ts";

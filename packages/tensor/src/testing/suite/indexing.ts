@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { Tape } from "../../autograd/tape.ts";
-import { sub } from "../../operators/elementwise.ts";
+import { sub } from "../../operators/arithmetic.ts";
 import { embedding, gather, indexAdd, oneHot, scatterAdd, take } from "../../operators/indexing.ts";
 import { checkIndices, indexTensor } from "../../operators/indices.ts";
 import { clone, convert } from "../../operators/layout.ts";

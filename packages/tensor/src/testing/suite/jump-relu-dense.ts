@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { expect, it } from "vitest";
 import { jumpReluDense, jumpReluDenseGradient } from "../../operators/jump-relu-dense.ts";
 import { addMatmul, matmul } from "../../operators/matmul.ts";
-import { addInto } from "../../operators/elementwise.ts";
+import { addInto } from "../../operators/arithmetic.ts";
 import { encodeJumpRelu } from "../../operators/sparse-encode.ts";
 import { jumpReluGradient } from "../../operators/sparse-gradients.ts";
 import { sparseCountFiring, sparseToDense } from "../../operators/sparse-products.ts";

@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 import type { Activation, MatmulPlan } from "../../backend.ts";
 import { concat, permute } from "../../operators/layout.ts";
 import type { Tensor } from "../../tensor.ts";
-import { gelu, geluTanh, relu, silu } from "../../operators/elementwise.ts";
+import { gelu, geluTanh, relu, silu } from "../../operators/unary.ts";
 import { addMatmul, linear, matmul, outer } from "../../operators/matmul.ts";
 import {
   agree,

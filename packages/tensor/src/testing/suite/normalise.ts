@@ -10,7 +10,7 @@ import {
 } from "../../operators/normalise.ts";
 import { mean, sum, sumOfSquares } from "../../operators/reduce.ts";
 import { logSoftmax, softmax } from "../../operators/softmax.ts";
-import { add, mul } from "../../operators/elementwise.ts";
+import { add, mul } from "../../operators/arithmetic.ts";
 import type { Tolerance } from "../close.ts";
 import {
   agree,

@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { sumOfSquares, sum } from "../../operators/reduce.ts";
-import { mul } from "../../operators/elementwise.ts";
+import { mul } from "../../operators/arithmetic.ts";
 import { adamStep, normalizeRows, removeParallelRows, sgdStep } from "../../operators/optimise.ts";
 import {
   agree,

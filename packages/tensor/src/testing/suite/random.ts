@@ -3,7 +3,7 @@ import { RandomKey } from "@latentkit/core";
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { Tape } from "../../autograd/tape.ts";
-import { mul } from "../../operators/elementwise.ts";
+import { mul } from "../../operators/arithmetic.ts";
 import {
   bernoulli,
   categorical,

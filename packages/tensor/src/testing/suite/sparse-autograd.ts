@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { expect, it } from "vitest";
 import { Tape } from "../../autograd/tape.ts";
 import { findNonFinite } from "../../autograd/non-finite.ts";
-import { add, mul } from "../../operators/elementwise.ts";
+import { add, mul } from "../../operators/arithmetic.ts";
 import { linear } from "../../operators/matmul.ts";
 import { sum } from "../../operators/reduce.ts";
 import { encodeBatchTopK, encodeJumpRelu, encodeTopK } from "../../operators/sparse-encode.ts";

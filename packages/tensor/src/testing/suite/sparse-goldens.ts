@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { Tape } from "../../autograd/tape.ts";
 import type { Device } from "../../device.ts";
-import { add, mul } from "../../operators/elementwise.ts";
+import { add, mul } from "../../operators/arithmetic.ts";
 import { clone } from "../../operators/layout.ts";
 import { linear } from "../../operators/matmul.ts";
 import { sum } from "../../operators/reduce.ts";

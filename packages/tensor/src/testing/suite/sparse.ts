@@ -16,7 +16,7 @@ import {
   sparseSmallest,
   sparseToDense,
 } from "../../operators/sparse-products.ts";
-import { mul, sub } from "../../operators/elementwise.ts";
+import { mul, sub } from "../../operators/arithmetic.ts";
 import { SparseRows } from "../../sparse-rows.ts";
 import {
   agree,
