@@ -37,12 +37,15 @@ const { values, positionals } = parseArgs({
 });
 const filter = positionals[0] ?? "";
 const rows: BenchRow[] = [];
+const save = async (): Promise<void> => {
+  if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(rows, null, 2)}\n`);
+};
 for (const bench of benches.filter(({ name }) => name.includes(filter))) {
   for await (const row of bench.run()) {
     rows.push(row);
-    process.stderr.write(
-      `${row.bench}: ${row.case}: ${digits(row.ours)} ${row.unit}${row.ratio === null ? "" : `, ${row.ratio.toFixed(2)}x`}\n`,
-    );
+    const ratio = row.ratio === null ? "" : `, ${row.ratio.toFixed(2)}x`;
+    process.stderr.write(`${row.bench}: ${row.case}: ${digits(row.ours)} ${row.unit}${ratio}\n`);
+    await save(); // a run that is stopped keeps what it has
   }
 }
 process.stdout.write(
@@ -62,7 +65,6 @@ process.stdout.write(
     ]),
   )}\n`,
 );
-if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(rows, null, 2)}\n`);
 
 /** Three digits that count, or all before the point. */
 function digits(value: number): string {

@@ -12,7 +12,7 @@ const rounds = 3;
 export const wasmGemmBench: Bench = {
   name: "wasm-gemm",
   async *run(): AsyncGenerator<BenchRow> {
-    await init();
+    await init("wasm");
     defaultDevice("wasm");
     using device = await openCpuDevice({ matmul: "wasm", threads: 1 });
     const flavour = simdFlavour();
