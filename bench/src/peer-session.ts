@@ -19,10 +19,10 @@ export class PeerSession implements Disposable {
     this.#answers = this.#lines[Symbol.asyncIterator]();
   }
 
-  /** Starts `bench/peers/SCRIPT` with the Python of `PEER_PYTHON`; null where the variable is unset. */
+  /** Starts `bench/peers/SCRIPT` with the Python of `PEER_PYTHON`; null where the variable is unset or empty. */
   static open(script: string): PeerSession | null {
     const python = process.env["PEER_PYTHON"];
-    return python === undefined ? null : new PeerSession(python, script);
+    return python === undefined || python === "" ? null : new PeerSession(python, script);
   }
 
   async ask(question: Readonly<Record<string, unknown>>): Promise<PeerRun> {

@@ -12,14 +12,14 @@ export interface PeerRun {
 /**
  * Runs `bench/peers/SCRIPT` with the Python of `PEER_PYTHON`.
  *
- * @returns null where the variable is unset: the peer's columns stay empty
+ * @returns null where the variable is unset or empty: the peer's columns stay empty
  */
 export async function runPeer(
   script: string,
   options: Readonly<Record<string, string | number>>,
 ): Promise<PeerRun | null> {
   const python = process.env["PEER_PYTHON"];
-  if (python === undefined) return null;
+  if (python === undefined || python === "") return null;
   const file = fileURLToPath(new URL(`../peers/${script}`, import.meta.url));
   const flags = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
   const { stdout } = await promisify(execFile)(python, [file, ...flags], { maxBuffer: 2 ** 24 });
