@@ -14,7 +14,7 @@ const layers = [
   { name: "loading", packages: ["loaders"] },
   { name: "models", packages: ["models"] },
   { name: "activations", packages: ["activations"] },
-  { name: "methods", packages: ["sae", "lora", "steering", "eval", "report", "worlds"] },
+  { name: "methods", packages: ["sae", "lora", "steering", "training", "eval", "report", "worlds"] },
   {
     name: "studies",
     packages: ["taxonomy", "misalignment", "elicitation", "entities", "cot", "probes", "safety"],
