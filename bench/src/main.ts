@@ -13,6 +13,7 @@ import type { Bench, BenchRow } from "./rows.ts";
 import { saeTrainingBench } from "./sae-training.bench.ts";
 import { sparseBench } from "./sparse.bench.ts";
 import { storedBench } from "./stored.bench.ts";
+import { trainLmBench } from "./train-lm.bench.ts";
 import { wasmGemmBench } from "./wasm-gemm.bench.ts";
 
 const benches: readonly Bench[] = [
@@ -28,6 +29,7 @@ const benches: readonly Bench[] = [
   linalgBench,
   forwardBench,
   saeTrainingBench,
+  trainLmBench,
 ];
 
 /** `npm run bench -- [FILTER] [--json FILE]`: prints a row per case, beside its peer where `PEER_PYTHON` gives one. */

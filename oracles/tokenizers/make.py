@@ -1,6 +1,6 @@
 """Goldens of tokenizers and chat templates, from Hugging Face tokenizers and transformers.
 
-    python oracles/tokenizers/make.py                              # small tokenizers trained here
+    python oracles/tokenizers/make.py                              # small tokenizers trained here, and what training learns
     LATENTKIT_MODELS=DIR python oracles/tokenizers/make.py         # also SmolLM2's, from its GGUF file
 
 transformers builds a GGUF tokenizer with GPT-2's pre-tokenizer whenever it does not know the file's; SmolLM2's `smollm` is one of
@@ -13,6 +13,7 @@ import os
 import platform
 from importlib.metadata import version
 from pathlib import Path
+from random import Random
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
@@ -187,6 +188,37 @@ def small():
     write("small-tokenizers.json", golden)
 
 
+def trained():
+    """What BpeTrainer learns; our own trainer has to learn the same, ties included."""
+    random = Random(5)
+    code = ["for (let i = 0; i < 10; i++) {\n        total += row[i] * 1024;\n    }\n", "    return {\n        'id': 17,\n    }\n\n\n"] * 3
+    spaces = [" " * n + "x" + "\t" * (n % 7) + "\n" * (n % 5) for n in range(1, 40)]
+    prose = ["In 1999 the cat sat on the mat; in 2004 the other cat sat there too. ", "They'll say it's the theatre's fault. "] * 12
+    letters = ["".join(random.choice("abc d") for _ in range(random.choice([1, 7, 40, 200]))) for _ in range(30)]
+    marks = ["".join(random.choice("éa🙂の1 ") for _ in range(60)) for _ in range(20)]
+    corpora = {"awkward": TEXTS * 2 + code + spaces + prose, "ties": letters, "bytes": marks, "runs": ["a" * n for n in range(70)]}
+    special = [t.content for t in SPECIAL]
+    runs = [("awkward", 700, 2, special), ("awkward", 300, 9, special), ("ties", 420, 0, []), ("ties", 1000, 4, ["<s>", "ab", "the"])]
+    runs += [("bytes", 460, 1, ["<s>"]), ("bytes", 5000, 2, ["<s>"]), ("runs", 400, 0, ["aa", "<pad>"]), ("ties", 256, 0, [])]
+    golden = []
+    for name, size, frequency, special_tokens in runs:
+        tokenizer = Tokenizer(models.BPE())
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)])
+        tokenizer.decoder = decoders.ByteLevel()
+        alphabet = pre_tokenizers.ByteLevel.alphabet()
+        trainer = trainers.BpeTrainer(vocab_size=size, min_frequency=frequency, special_tokens=special_tokens, initial_alphabet=alphabet, show_progress=False)
+        tokenizer.train_from_iterator(corpora[name], trainer)
+        settings = {"vocabularySize": size, "minimumFrequency": frequency, "specialTokens": special_tokens}
+        golden.append({"corpus": name, "settings": settings, "tokenizer": json.loads(tokenizer.to_str())})
+    # The 256 bytes are the same in all of them: vocabularies are lists of what comes by id.
+    for run in golden:
+        model = run["tokenizer"]["model"]
+        assert sorted(model["vocab"].values()) == list(range(len(model["vocab"])))
+        model["vocab"] = sorted(model["vocab"], key=model["vocab"].get)
+        model["merges"] = [" ".join(merge) for merge in model["merges"]]
+    write("trained-tokenizers.json", {"corpora": corpora, "runs": golden})
+
+
 CHATS = [
     [["user", "Hi!"]],
     [["system", "You are terse."], ["user", "What is 2 + 2?"]],
@@ -247,6 +279,7 @@ def smollm2(folder):
 
 
 small()
+trained()
 if "LATENTKIT_MODELS" in os.environ:
     smollm2(os.environ["LATENTKIT_MODELS"])
 names = ["tokenizers", "transformers", "gguf"]

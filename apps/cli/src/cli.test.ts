@@ -15,7 +15,18 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-const commands = ["atlas", "capture", "doctor", "generate", "harvest", "inspect", "sae encode"];
+const commands = [
+  "atlas",
+  "capture",
+  "doctor",
+  "eval",
+  "generate",
+  "harvest",
+  "inspect",
+  "sae encode",
+  "train-lm",
+  "train-tokenizer",
+];
 
 describe("help", () => {
   it.each(["", ...commands])("%s --help goes to stdout and exits 0", async (command) => {
@@ -115,6 +126,16 @@ describe("errors exit 1 with two lines", () => {
         "x",
       ],
       says: "nowhere.txt",
+    },
+    {
+      what: "an evaluation of a model that never saw the worlds",
+      args: ["eval", "random"],
+      says: "CHAT_MARKS_MISSING",
+    },
+    {
+      what: "no such worlds file",
+      args: ["eval", "random", "--worlds", "nowhere.json"],
+      says: "FILE_MISSING",
     },
     {
       what: "no such SAE",

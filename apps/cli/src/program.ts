@@ -3,10 +3,13 @@ import manifest from "../package.json" with { type: "json" };
 import { addAtlas } from "./commands/atlas.ts";
 import { addCapture } from "./commands/capture.ts";
 import { addDoctor } from "./commands/doctor.ts";
+import { addEval } from "./commands/eval.ts";
 import { addGenerate } from "./commands/generate.ts";
 import { addHarvest } from "./commands/harvest.ts";
 import { addInspect } from "./commands/inspect.ts";
 import { addSae } from "./commands/sae.ts";
+import { addTrainLm } from "./commands/train-lm.ts";
+import { addTrainTokenizer } from "./commands/train-tokenizer.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** The command tree. Commands parse flags, call packages and draw; the packages do the work. */
@@ -26,7 +29,18 @@ export function createProgram(terminal: Terminal): Command {
       "after",
       "\nMODEL is a folder (config.json, *.safetensors, tokenizer.json), a .gguf file, or `random`.",
     );
-  for (const add of [addAtlas, addCapture, addDoctor, addGenerate, addHarvest, addInspect, addSae])
-    add(program, terminal);
+  const commands = [
+    addAtlas,
+    addCapture,
+    addDoctor,
+    addEval,
+    addGenerate,
+    addHarvest,
+    addInspect,
+    addSae,
+    addTrainLm,
+    addTrainTokenizer,
+  ];
+  for (const add of commands) add(program, terminal);
   return program;
 }

@@ -73,6 +73,7 @@ export function describeProgress(event: ProgressEvent, seconds: number, first = 
     if (name === "tokensPerSecond") continue;
     parts.push(`${name} ${value.toLocaleString("en", { maximumSignificantDigits: 3 })}`);
   }
+  if (event.note !== undefined) parts.push(event.note);
   return parts.join("  ");
 }
 

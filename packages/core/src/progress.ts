@@ -12,6 +12,8 @@ export interface ProgressEvent {
   readonly unit: string;
   /** Figures worth showing beside the bar, for example `{ l0: 61.2, fvu: 0.18 }`. */
   readonly figures?: Readonly<Record<string, number>> | undefined;
+  /** Words or a drawing of one line worth showing at the end, for example a small curve. */
+  readonly note?: string | undefined;
 }
 
 /** Receives progress; must not throw. */

@@ -29,3 +29,11 @@ export type { EncodeOptions, Encoding, SpecialTokens, Tokenizer } from "./tokeni
 export { tokenizerFromGguf } from "./tokenizer/tokenizer-from-gguf.ts";
 export { byteTokenizer } from "./tokenizer/byte-tokenizer.ts";
 export { tokenizerFromJson } from "./tokenizer/tokenizer-from-json.ts";
+export type { TrainByteLevelBpeOptions } from "./tokenizer/train/options.ts";
+export type {
+  TrainedAddedToken,
+  TrainedTokenizerConfig,
+  TrainedTokenizerJson,
+} from "./tokenizer/train/tokenizer-files.ts";
+export { trainByteLevelBpe } from "./tokenizer/train/train-byte-level-bpe.ts";
+export type { TrainedTokenizer } from "./tokenizer/train/train-byte-level-bpe.ts";

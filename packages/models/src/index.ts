@@ -1,5 +1,7 @@
 export { parseConfig } from "./config.ts";
 export type { ModelConfig } from "./config.ts";
+export { modelConfigJson } from "./config-json.ts";
+export type { ModelConfigJsonOptions } from "./config-json.ts";
 export { addVector, projectOut, replaceWith, scaleBy } from "./edits.ts";
 export type { EditPositions, FeatureVector } from "./edits.ts";
 export type { LogitsWanted, Weight } from "./families/family.ts";

@@ -1,4 +1,4 @@
-import { ConfigError, ShapeError } from "@latentkit/core";
+import { ConfigError, formatShape, sameShape, ShapeError } from "@latentkit/core";
 import type { Tokenizer } from "@latentkit/loaders";
 import { type Device, StoredWeight, type Tensor } from "@latentkit/tensor";
 import type { ModelConfig } from "./config.ts";
@@ -8,7 +8,7 @@ import { generate, type GeneratedToken, type GenerateOptions } from "./generate.
 import { HookRun, type SiteEdit } from "./hook-run.ts";
 import { KvCache } from "./kv-cache.ts";
 import { type Site, type SiteName, SiteTable } from "./sites.ts";
-import type { Parameters } from "./weights.ts";
+import { disposeParameters, type Parameters } from "./weights.ts";
 
 /** What makes results comparable: written into every artefact that a model's activations went into. */
 export interface ModelIdentity {
@@ -45,8 +45,10 @@ export interface LanguageModelParts {
   readonly config: ModelConfig;
   readonly device: Device;
   readonly tokenizer: Tokenizer | null;
-  /** Owned by the model from here on. */
+  /** Owned by the model from here on, unless they are borrowed. */
   readonly parameters: Parameters;
+  /** Whether the parameters stay somebody else's; false by default. */
+  readonly borrowed?: boolean | undefined;
 }
 
 /**
@@ -62,8 +64,9 @@ export class LanguageModel implements Disposable {
   readonly #identity: ModelIdentity;
   readonly #sites: SiteTable;
   readonly #parameters: Parameters;
+  readonly #borrowed: boolean;
   /** f32 copies of stored weights that somebody asked for. */
-  readonly #dequantized = new Map<string, Tensor>();
+  readonly #dequantized = new Map<StoredWeight, Tensor>();
   readonly #forward: BoundFamily;
 
   constructor(parts: LanguageModelParts) {
@@ -74,6 +77,7 @@ export class LanguageModel implements Disposable {
     this.#identity = parts.identity;
     this.#sites = new SiteTable(parts.config);
     this.#parameters = parts.parameters;
+    this.#borrowed = parts.borrowed ?? false;
     this.#forward = families[parts.config.architecture].bind(
       parts.config,
       { matrix: (name) => this.weight(name), vector: (name) => this.parameter(name) },
@@ -104,10 +108,10 @@ export class LanguageModel implements Disposable {
   parameter(name: string): Tensor {
     const weight = this.weight(name);
     if (!(weight instanceof StoredWeight)) return weight;
-    const known = this.#dequantized.get(name);
+    const known = this.#dequantized.get(weight);
     if (known !== undefined) return known;
     const made = this.device.keep(weight.dequantize());
-    this.#dequantized.set(name, made);
+    this.#dequantized.set(weight, made);
     return made;
   }
 
@@ -125,6 +129,69 @@ export class LanguageModel implements Disposable {
       message: `the model has no parameter "${name}"`,
       fix: `use a Hugging Face name, for example ${[...this.#parameters.keys()].slice(0, 3).join(", ")}`,
       where: name,
+    });
+  }
+
+  /**
+   * The weights by their Hugging Face names, as tensors to take gradients to and to change in place; of tied ones only the one that
+   * the checkpoint stores. `run` uses these very tensors, so that a loss made from its logits on a tape has gradients to all of them.
+   *
+   * @throws ConfigError `WEIGHTS_STORED` where matrices are kept as they were stored
+   */
+  trainableParameters(): Record<string, Tensor> {
+    const found: Record<string, Tensor> = {};
+    const seen = new Set<Weight>();
+    for (const [name, weight] of this.#parameters) {
+      if (seen.has(weight)) continue;
+      seen.add(weight);
+      if (weight instanceof StoredWeight) {
+        throw new ConfigError({
+          code: "WEIGHTS_STORED",
+          message: `"${name}" is kept as it was stored (${weight.format}), and gradients are taken to f32 weights`,
+          fix: 'load the model with weights: "f32"',
+          where: this.name,
+        });
+      }
+      found[name] = weight;
+    }
+    return found;
+  }
+
+  /**
+   * The model with other weights in place of some: a view, which borrows all weights, its own included, and owns nothing but its
+   * rotary tables. Replacing a tied embedding replaces the unembedding too. The model must outlive it.
+   *
+   * @param overrides by Hugging Face name, each of the shape of the weight whose place it takes
+   * @param identity what artefacts say of the view; this model's own if left out
+   * @throws ConfigError `PARAMETER_UNKNOWN`; ShapeError `WEIGHT_SHAPE`
+   */
+  withWeights(
+    overrides: ReadonlyMap<string, Weight>,
+    identity: ModelIdentity = this.#identity,
+  ): LanguageModel {
+    const replaced = new Map<Weight, Weight>();
+    for (const [name, weight] of overrides) {
+      const original = this.weight(name);
+      if (!sameShape(weight.shape, original.shape)) {
+        throw new ShapeError({
+          code: "WEIGHT_SHAPE",
+          message: `the weight for "${name}" is ${formatShape(weight.shape)}, and the model's is ${formatShape(original.shape)}`,
+          fix: "give a weight of the same shape",
+          where: name,
+        });
+      }
+      replaced.set(original, weight);
+    }
+    const parameters = new Map<string, Weight>();
+    for (const [name, weight] of this.#parameters)
+      parameters.set(name, replaced.get(weight) ?? weight);
+    return new LanguageModel({
+      identity,
+      config: this.config,
+      device: this.device,
+      tokenizer: this.tokenizer,
+      parameters,
+      borrowed: true,
     });
   }
 
@@ -195,10 +262,10 @@ export class LanguageModel implements Disposable {
     return generate(this, options);
   }
 
-  /** Frees the weights. */
+  /** Frees the weights; of a view (see {@link LanguageModel.withWeights}) only what is its own. */
   dispose(): void {
     this.#forward[Symbol.dispose]();
-    for (const weight of this.#parameters.values()) weight.dispose();
+    if (!this.#borrowed) disposeParameters(this.#parameters);
     for (const tensor of this.#dequantized.values()) tensor.dispose();
   }
 

@@ -4,7 +4,7 @@ import type { Device, StoredActivations } from "@latentkit/tensor";
 import { parseConfig } from "./config.ts";
 import { families } from "./families/index.ts";
 import { LanguageModel } from "./language-model.ts";
-import { loadWeights } from "./weights.ts";
+import { disposeParameters, loadWeights } from "./weights.ts";
 
 /** Options of {@link loadModel}. */
 export interface LoadModelOptions extends LongCallOptions {
@@ -42,7 +42,7 @@ export async function loadModel(
     const identity = { name: checkpoint.name, architecture: config.architecture, weightsHash };
     return new LanguageModel({ identity, config, device, tokenizer, parameters });
   } catch (error) {
-    for (const tensor of parameters.values()) tensor.dispose();
+    disposeParameters(parameters);
     throw error;
   }
 }

@@ -16,6 +16,11 @@ export interface RandomModelOptions {
   /** Sizes other than the small default ones. */
   readonly config?: Partial<ModelConfig> | undefined;
   readonly tokenizer?: Tokenizer | null | undefined;
+  /**
+   * `"even"` (the default) keeps activations at their size. `"training"` divides the matrices that write to the residual stream by
+   * `sqrt(2 layers)` as GPT-2 does, so that the stream does not grow with depth at the start of training.
+   */
+  readonly initialisation?: "even" | "training" | undefined;
 }
 
 const small: ModelConfig = {
@@ -43,7 +48,7 @@ const small: ModelConfig = {
  * @throws ConfigError `CONFIG_INVALID` for sizes that contradict each other; MismatchError `TOKENIZER_TOO_LARGE`
  */
 export function randomModel(options: RandomModelOptions): LanguageModel {
-  const { device, seed, tokenizer = null } = options;
+  const { device, seed, tokenizer = null, initialisation = "even" } = options;
   const vocabulary = Math.max(small.vocabulary, tokenizer?.vocabularySize ?? 0);
   const config: ModelConfig = { ...small, vocabulary, ...options.config };
   checkConfig(config, "randomModel");
@@ -54,21 +59,33 @@ export function randomModel(options: RandomModelOptions): LanguageModel {
     if (spec.sameAs !== undefined) continue;
     parameters.set(
       spec.name,
-      device.keep(device.tensor(values(spec, new Random(seed, index)), spec.shape)),
+      device.keep(
+        device.tensor(
+          values(spec, new Random(seed, index), initialisation === "training" ? config.layers : 0),
+          spec.shape,
+        ),
+      ),
     );
   }
-  shareTied(parameters, specs, device);
+  shareTied(parameters, specs);
   const name = `random-llama-${config.layers}x${config.dModel}-seed${seed}`;
   const identity = {
     name,
     architecture: config.architecture,
-    weightsHash: `random:${seed}:${JSON.stringify(config)}`,
+    weightsHash: `random:${seed}:${initialisation === "even" ? "" : `${initialisation}:`}${JSON.stringify(config)}`,
   };
   return new LanguageModel({ identity, config, device, tokenizer, parameters });
 }
 
-function values({ shape }: ParameterSpec, random: Random): Float32Array {
+/** @param residualLayers layers among which writers to the residual stream share its growth; 0 for none of that */
+function values(
+  { name, shape }: ParameterSpec,
+  random: Random,
+  residualLayers: number,
+): Float32Array {
   const [rows = 0, columns] = shape;
   if (columns === undefined) return new Float32Array(rows).fill(1);
-  return random.fillNormal(new Float32Array(rows * columns), 1 / Math.sqrt(columns));
+  const writes = residualLayers > 0 && /\.(?:o_proj|down_proj)\.weight$/u.test(name);
+  const deviation = 1 / Math.sqrt(columns * (writes ? 2 * residualLayers : 1));
+  return random.fillNormal(new Float32Array(rows * columns), deviation);
 }

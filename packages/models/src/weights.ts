@@ -8,10 +8,10 @@ import {
   throwIfAborted,
 } from "@latentkit/core";
 import { storedFormatOf, type TensorInfo, type TensorStore } from "@latentkit/loaders";
-import { type Device, type StoredActivations, StoredWeight } from "@latentkit/tensor";
+import type { Device, StoredActivations } from "@latentkit/tensor";
 import type { ParameterSpec, Weight } from "./families/family.ts";
 
-/** Weights by their Hugging Face names. Each is a handle of its own; tied ones share storage. */
+/** Weights by their Hugging Face names. Tied ones are one and the same object under two names. */
 export type Parameters = ReadonlyMap<string, Weight>;
 
 /** How {@link loadWeights} keeps matrices; see `LoadModelOptions`. */
@@ -51,10 +51,10 @@ export async function loadWeights(
       done += store.info(name).byteLength;
       options.onProgress?.({ stage: "load weights", done, total, unit: "bytes" });
     }
-    shareTied(parameters, specs, device);
+    shareTied(parameters, specs);
     return parameters;
   } catch (error) {
-    for (const weight of parameters.values()) weight.dispose();
+    disposeParameters(parameters);
     throw error;
   }
 }
@@ -81,18 +81,20 @@ function storedFormatFor({ shape, format }: TensorInfo): StoredFormat | null {
   return columns % storedBlock(stored).elements === 0 ? stored : null;
 }
 
-/** Gives tied parameters a handle on the storage of the one that they are tied to. */
-export function shareTied(
-  parameters: Map<string, Weight>,
-  specs: readonly ParameterSpec[],
-  device: Device,
-): void {
-  for (const { name, shape, sameAs } of specs) {
+/**
+ * Puts a tied parameter's source under its own name as well. It is the very same object, so that a tape sums the gradients of both
+ * uses.
+ */
+export function shareTied(parameters: Map<string, Weight>, specs: readonly ParameterSpec[]): void {
+  for (const { name, sameAs } of specs) {
     const source = sameAs === undefined ? undefined : parameters.get(sameAs);
-    if (source === undefined) continue;
-    const shared = source instanceof StoredWeight ? source.alias() : source.reshape(shape);
-    parameters.set(name, device.keep(shared));
+    if (source !== undefined) parameters.set(name, source);
   }
+}
+
+/** Frees each weight once, however many names it has. */
+export function disposeParameters(parameters: Parameters): void {
+  for (const weight of new Set(parameters.values())) weight.dispose();
 }
 
 function checkWeights(store: TensorStore, specs: readonly ParameterSpec[]): void {

@@ -45,7 +45,7 @@ export function atlasFigures(report: AtlasReport): FigureFile[] {
 }
 
 /** Gives an SVG of the page the namespace and the colours that it had from there. */
-function standalone(panel: string): string {
+export function standalone(panel: string): string {
   const style = `<style>svg{${lightPalette};color:#5a636b;background:#fff;font-family:system-ui,sans-serif}</style>`;
   const named = panel.includes("xmlns=")
     ? panel

@@ -11,6 +11,8 @@ export type {
 } from "./atlas-report.ts";
 export { atlasFigures } from "./atlas-figures.ts";
 export type { FigureFile } from "./atlas-figures.ts";
+export { lossCurve } from "./figures/loss-curve.ts";
+export type { LossCurve, LossPoint } from "./figures/loss-curve.ts";
 export { escapeHtml, visibleText, visibleToken } from "./markup.ts";
 export { renderAtlas } from "./render-atlas.ts";
 export { displayWidth, renderTable } from "./terminal-table.ts";

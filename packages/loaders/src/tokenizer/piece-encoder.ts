@@ -50,7 +50,7 @@ export function makePieceEncoder(
 }
 
 /** A copy that does not keep the document alive, of which `piece` is a slice in V8. */
-function detached(piece: string): string {
+export function detached(piece: string): string {
   return piece.length < 13 ? piece : Array.from(piece).join("");
 }
 

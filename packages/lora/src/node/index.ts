@@ -1,1 +1,5 @@
-export {};
+export { adapterCheckpointFile } from "./adapter-checkpoint-file.ts";
+export { loadAdapter } from "./load-adapter.ts";
+export type { LoadAdapterOptions } from "./load-adapter.ts";
+export { saveAdapter } from "./save-adapter.ts";
+export type { SaveAdapterOptions } from "./save-adapter.ts";

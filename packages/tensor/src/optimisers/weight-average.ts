@@ -8,6 +8,8 @@ import { clone } from "../operators/layout.ts";
 export interface WeightAverageOptions {
   /** Factor of what was there, for an exponential moving average; without it all additions count the same. */
   readonly decay?: number | undefined;
+  /** How many weights those that it starts with are already the average of, to go on with a saved one; 1 by default. */
+  readonly count?: number | undefined;
 }
 
 /**
@@ -19,9 +21,9 @@ export class WeightAverage<Parameters> implements Disposable {
   readonly weights: Parameters;
   readonly #named: readonly NamedTensor[];
   readonly #decay: number | null;
-  #count = 1;
+  #count: number;
 
-  constructor(parameters: Parameters, { decay }: WeightAverageOptions = {}) {
+  constructor(parameters: Parameters, { decay, count = 1 }: WeightAverageOptions = {}) {
     if (decay !== undefined)
       requireValue(
         decay >= 0 && decay < 1,
@@ -30,7 +32,15 @@ export class WeightAverage<Parameters> implements Disposable {
         decay,
         "at least 0 and below 1",
       );
+    requireValue(
+      Number.isSafeInteger(count) && count >= 1,
+      "WeightAverage",
+      "count",
+      count,
+      "an integer of at least 1",
+    );
     this.#decay = decay ?? null;
+    this.#count = count;
     this.weights = mapTensors(parameters, (tensor) => tensor.device.keep(clone(tensor)));
     this.#named = tensorsOf(this.weights);
   }

@@ -197,6 +197,13 @@ export function optimiserSuite(suite: Suite): void {
     expect(plain.count).toBe(3);
     expect(await plain.weights.w.floats()).toBeClose([3, 3, 3], { rtol: 1e-6, atol: 0 });
     expect(await moving.weights.w.floats()).toBeClose([2.4375, 2.4375, 2.4375], exact);
+    // An average that was saved after two weights goes on as the third comes.
+    using middle = device.full([3], 1.5);
+    using resumed = new WeightAverage({ w: middle }, { count: 2 });
+    resumed.add(six);
+    expect(resumed.count).toBe(3);
+    expect(await resumed.weights.w.floats()).toEqual(await plain.weights.w.floats());
+    expect(faultOf(() => new WeightAverage(one, { count: 0 }))).toContain("VALUE_RANGE");
     disposeTensors([one, two, six]);
   });
 }

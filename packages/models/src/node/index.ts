@@ -1,0 +1,2 @@
+export { saveModel } from "./save-model.ts";
+export type { ModelParts, SaveModelOptions } from "./save-model.ts";
