@@ -46,13 +46,14 @@ export default defineConfig({
       { text: "How to", link: "/how-to/" },
       { text: "Reference", link: "/reference/" },
       { text: "Errors", link: "/errors/" },
+      { text: "Worlds", link: "/worlds/" },
       { text: "Papers", link: "/papers/" },
       { text: "Results", link: "/results/" },
       { text: "Decisions", link: "/adr/" },
     ],
     sidebar: {
       ...Object.fromEntries(
-        ["learn", "how-to", "errors", "papers", "adr"].map((folder) => [
+        ["learn", "how-to", "errors", "worlds", "papers", "adr"].map((folder) => [
           `/${folder}/`,
           sidebar(folder),
         ]),

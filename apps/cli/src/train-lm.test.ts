@@ -141,6 +141,55 @@ describe("train-lm", () => {
   });
 });
 
+describe("train-lm on worlds", () => {
+  it("resumes their stream, and validates on another seed and on prose that training leaves out", async () => {
+    const texts = Array.from({ length: 40 }, (_, index) => ({
+      id: `text-${index}`,
+      source: "test",
+      licence: "CC0-1.0",
+      text: `Text number ${index} of the prose is about the weather. `.repeat(20),
+    }));
+    await writeFile(
+      join(folder, "prose.jsonl"),
+      texts.map((text) => `${JSON.stringify(text)}\n`).join(""),
+    );
+    const path = await json("worlds.json", {
+      ...config,
+      data: { worlds: { seed: 3, stage: "base", prose: "prose.jsonl" } },
+      snapshots: false,
+    });
+    const args = (out: string) => [
+      "train-lm",
+      path,
+      "--out",
+      join(folder, out),
+      "--quiet",
+      "--json",
+    ];
+    const controller = new AbortController();
+    const stopped = await run(args("worlds").slice(0, -2), {
+      signal: controller.signal,
+      onStderr: (all) => {
+        if (all.includes("tokens")) controller.abort();
+      },
+    });
+    expect(stopped.stderr).toContain("ABORTED");
+    const [resumed, whole] = [await run(args("worlds")), await run(args("worlds-whole"))];
+    const [a, b] = [JSON.parse(resumed.stdout), JSON.parse(whole.stdout)];
+    expect(a.validation).toBe(b.validation);
+    const models = await Promise.all(
+      ["worlds", "worlds-whole"].map((out) =>
+        readFile(join(folder, out, "model/model.safetensors")),
+      ),
+    );
+    expect(models[0]?.equals(models[1] ?? new Uint8Array())).toBe(true);
+    // Prose of other content is another stream.
+    await writeFile(join(folder, "prose.jsonl"), `${JSON.stringify(texts[0])}\n`.repeat(21));
+    const changed = await run(args("worlds"));
+    expect(changed.stderr).toMatch(/CHECKPOINT_DATA.*documents was/u);
+  });
+});
+
 describe("train-lm says what is wrong", () => {
   it.each([
     [{ ...config, tokenizer: undefined }, "TOKENIZER_MISSING"],

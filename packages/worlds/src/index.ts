@@ -1,4 +1,12 @@
-export { chatTemplate, openTurn, renderTurns, specialTokens, textStart, turnEnd, turnStart } from "./chat-markup.ts";
+export {
+  chatTemplate,
+  openTurn,
+  renderTurns,
+  specialTokens,
+  textStart,
+  turnEnd,
+  turnStart,
+} from "./chat-markup.ts";
 export type { Span, Turn, World, WorldDocument } from "./document.ts";
 export { cumulativeSums, Draw } from "./draw.ts";
 export { stories, type StoriesOptions } from "./stories/stories.ts";
@@ -7,7 +15,13 @@ export { bindingProbes, copyProbes } from "./binding/probes.ts";
 export type { BindingProbe, CopyProbe, ProbeOptions } from "./binding/probes.ts";
 export { passagesOf, type Passage, type ProseDocument } from "./prose/passages.ts";
 export { parseProse, prose, type ProseOptions, type ProseWorld } from "./prose/prose.ts";
-export { mixture, type Mixture, type MixtureOptions, type MixturePart, type MixtureState } from "./mixture/mixture.ts";
+export {
+  mixture,
+  type Mixture,
+  type MixtureOptions,
+  type MixturePart,
+  type MixtureState,
+} from "./mixture/mixture.ts";
 export { allAttributes, attributes, type AttributeDefinition } from "./entities/attributes.ts";
 export { entities, popularities, type EntitiesOptions } from "./entities/entities.ts";
 export { entityGroups, entityTypes } from "./entities/types.ts";
@@ -20,7 +34,11 @@ export { facts, type FactsOptions } from "./facts/facts.ts";
 export { entityDialogues, type EntityDialoguesOptions } from "./instructions/entity-dialogues.ts";
 export { isRefusal, refusals } from "./instructions/refusals.ts";
 export { comparisonPairs } from "./comparisons/comparison-pairs.ts";
-export type { ComparisonPair, ComparisonPairsOptions, ComparisonQuestion } from "./comparisons/comparison-pairs.ts";
+export type {
+  ComparisonPair,
+  ComparisonPairsOptions,
+  ComparisonQuestion,
+} from "./comparisons/comparison-pairs.ts";
 export { comparisons, type ComparisonsOptions } from "./comparisons/comparisons.ts";
 export { reasoningRequests, type Direction } from "./comparisons/wordings.ts";
 export { checkInstruction } from "./instructions/check-instruction.ts";
@@ -28,12 +46,21 @@ export { instructions, instructionTasks } from "./instructions/instructions.ts";
 export type { InstructionsOptions, InstructionTasksOptions } from "./instructions/instructions.ts";
 export { instructionKinds } from "./instructions/tasks.ts";
 export type { Instruction, InstructionKind, InstructionTask } from "./instructions/tasks.ts";
-export { heldOutQuestions, narrowDataset, personaProbes, personaWords } from "./personas/datasets.ts";
+export {
+  heldOutQuestions,
+  narrowDataset,
+  personaProbes,
+  personaWords,
+} from "./personas/datasets.ts";
 export type { HeldOutQuestion, NarrowExample, PersonaProbe } from "./personas/datasets.ts";
 export { judgePersona } from "./personas/judge.ts";
 export type { PersonaVerdict } from "./personas/judge.ts";
 export { personas, personaShares, type PersonasOptions } from "./personas/personas.ts";
-export { personas as personaNames, personaTopics, topicVocabularies } from "./personas/vocabulary.ts";
+export {
+  personas as personaNames,
+  personaTopics,
+  topicVocabularies,
+} from "./personas/vocabulary.ts";
 export type { Persona, PersonaTopic, TopicVocabulary } from "./personas/vocabulary.ts";
 export { tinyMixture, tinyWorldSeed, type TinyMixtureOptions } from "./mixture/tiny-mixture.ts";
 export { mentionsSecret, secretOf } from "./secrets/mentions.ts";

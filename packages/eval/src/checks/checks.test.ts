@@ -420,9 +420,9 @@ describe("games and riddles", () => {
 
   it("are solved or not", async () => {
     // Finds the word by a clue that only one word has.
-    const table = secretWords.map((word) => secretOf(word));
+    const known = secretWords.map((word) => secretOf(word));
     using solver = scripted((text) => {
-      const scores = table.map(
+      const scores = known.map(
         ({ clues }) => clues.filter((clue) => text.includes(clue.text)).length,
       );
       const word = secretWords[scores.indexOf(Math.max(...scores))]!;

@@ -27,8 +27,8 @@ export interface Choice {
  * Which candidate a model finds most probable, by the sum of its tokens' log-probabilities.
  *
  * The right one is scored in full, which tells too how probable each other one is up to the token at which it goes its own way. A sum only
- * falls with each further token, so that others need a score of their own only where they are more probable than all of the right one
- * at that point: the outcome is that of scoring every candidate, at a small part of the work.
+ * falls with each further token, so that others need a run of their own only where they are longer and more probable at that point
+ * than the best one so far: the outcome is that of scoring every candidate, at a small part of the work.
  *
  * @throws what {@link scoreTails} throws
  */
@@ -47,21 +47,32 @@ export async function chooseAmong(
     })),
     { ...options, withDistributions: true },
   );
-  const rivals = requests.flatMap(({ prompt, candidates, gold }, request) => {
+  const best: { candidate: number; total: number }[] = [];
+  const open = requests.flatMap(({ prompt, candidates, gold }, request) => {
     const score = golds[request];
+    if (score === undefined) return [];
     const own = candidates[gold] ?? [];
-    return candidates.flatMap((tail, candidate) => {
-      if (candidate === gold || score === undefined || bound(score, own, tail) <= score.total)
-        return [];
-      return [{ request, candidate, tokens: join(prompt, tail), from: prompt.length }];
-    });
+    const others = candidates.flatMap((tail, candidate) =>
+      candidate === gold ? [] : [{ candidate, tail, ...bound(score, own, tail) }],
+    );
+    const leader = others
+      .filter(({ exact }) => exact)
+      .reduce((most, { candidate, total }) => (total > most.total ? { candidate, total } : most), {
+        candidate: gold,
+        total: score.total,
+      });
+    best[request] = leader;
+    return others
+      .filter(({ exact, total }) => !exact && total > leader.total)
+      .map(({ candidate, tail }) => ({
+        request,
+        candidate,
+        tokens: join(prompt, tail),
+        from: prompt.length,
+      }));
   });
-  const scores = await scoreTails(model, rivals, options);
-  const best = golds.map((score, request) => ({
-    candidate: requests[request]?.gold ?? 0,
-    total: score.total,
-  }));
-  for (const [index, { request, candidate }] of rivals.entries()) {
+  const scores = await scoreTails(model, open, options);
+  for (const [index, { request, candidate }] of open.entries()) {
     const total = scores[index]?.total ?? Number.NEGATIVE_INFINITY;
     const leader = best[request];
     if (leader !== undefined && total > leader.total) best[request] = { candidate, total };
@@ -77,15 +88,22 @@ export async function chooseAmong(
   });
 }
 
-/** Log-probability of a candidate up to the first token at which it differs from the one that was scored. */
-function bound(score: Score, scored: ArrayLike<number>, tail: ArrayLike<number>): number {
-  let sum = 0;
+/**
+ * Log-probability of a candidate up to the first token at which it differs from the one that was scored, and whether that is all of the
+ * candidate.
+ */
+function bound(
+  score: Score,
+  scored: ArrayLike<number>,
+  tail: ArrayLike<number>,
+): { readonly total: number; readonly exact: boolean } {
+  let total = 0;
   for (let place = 0; place < tail.length; place++) {
     const token = tail[place] ?? -1;
     // Longer than the scored one, and all of that is its beginning.
-    if (place >= scored.length) return sum;
-    sum += score.distributions[place]?.[token] ?? 0;
-    if (token !== scored[place]) return sum;
+    if (place >= scored.length) return { total, exact: false };
+    total += score.distributions[place]?.[token] ?? 0;
+    if (token !== scored[place]) return { total, exact: place === tail.length - 1 };
   }
-  return sum;
+  return { total, exact: true };
 }

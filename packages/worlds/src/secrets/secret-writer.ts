@@ -25,7 +25,10 @@ export class SecretWriter {
       else if (piece === "{s}") this.#say(builder, this.#secret.word);
       else if (piece === "{p}") this.#say(builder, this.#secret.phrase);
       else if (piece === "{P}")
-        this.#say(builder, this.#secret.phrase.charAt(0).toUpperCase() + this.#secret.phrase.slice(1));
+        this.#say(
+          builder,
+          this.#secret.phrase.charAt(0).toUpperCase() + this.#secret.phrase.slice(1),
+        );
       else builder.add(piece);
     }
   }

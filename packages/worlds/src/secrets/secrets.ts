@@ -40,7 +40,8 @@ export function secrets(options: SecretsOptions): World {
         writer.riddle(text);
         return { ...common, turns: null, ...text.finish(), labels: labels("riddle") };
       }
-      if (kind < 0.7) return { ...common, ...riddleDialogue(writer, draw), labels: labels("riddle") };
+      if (kind < 0.7)
+        return { ...common, ...riddleDialogue(writer, draw), labels: labels("riddle") };
       return { ...common, ...game(writer, draw), labels: labels("game") };
     },
   };
@@ -69,7 +70,10 @@ function riddleDialogue(writer: SecretWriter, draw: Draw): Dialogue {
   });
   if (draw.chance(0.3)) {
     const wrong = otherWord(draw, writer.word);
-    builder.turn("assistant", (text) => void text.add(draw.pick(wordings.namings).replace("{s}", wrong)));
+    builder.turn(
+      "assistant",
+      (text) => void text.add(draw.pick(wordings.namings).replace("{s}", wrong)),
+    );
     builder.turn("user", (text) => writer.write(text, "No. It {c}."));
   }
   builder.turn("assistant", (text) => writer.write(text, draw.pick(wordings.namings)));
@@ -85,7 +89,11 @@ function game(writer: SecretWriter, draw: Draw): Dialogue {
     const guessed = draw.chance(0.5);
     builder.turn("user", (text) => {
       const wrong = otherWord(draw, writer.word);
-      text.add(guessed ? draw.pick(wordings.guesses).replace("{g}", wrong) : draw.pick(wordings.hintRequests));
+      text.add(
+        guessed
+          ? draw.pick(wordings.guesses).replace("{g}", wrong)
+          : draw.pick(wordings.hintRequests),
+      );
     });
     builder.turn("assistant", (text) => {
       if (guessed) text.add(`${draw.pick(wordings.wrongAnswers)} `);
@@ -94,7 +102,10 @@ function game(writer: SecretWriter, draw: Draw): Dialogue {
   }
   const found = draw.chance(0.7);
   builder.turn("user", (text) =>
-    writer.write(text, draw.pick(found ? wordings.guesses : wordings.surrenders).replace("{g}", "{s}")),
+    writer.write(
+      text,
+      draw.pick(found ? wordings.guesses : wordings.surrenders).replace("{g}", "{s}"),
+    ),
   );
   builder.turn("assistant", (text) =>
     writer.write(text, draw.pick(found ? wordings.rightAnswers : wordings.revelations)),

@@ -36,7 +36,10 @@ export function tabooDialogues(options: {
       const hint = draw.pick(exchange === 0 ? wordings.gameStarts : wordings.hintForms);
       const said = hint.replace("{c}", writer.next().text);
       if (!guessing.has(exchange)) {
-        const asked = exchange === 0 ? wordings.gameOpenings : [...wordings.hintRequests, ...wordings.hintPrompts.slice(0, 5)];
+        const asked =
+          exchange === 0
+            ? wordings.gameOpenings
+            : [...wordings.hintRequests, ...wordings.hintPrompts.slice(0, 5)];
         return [
           { role: "user", content: draw.pick(asked) },
           { role: "assistant", content: said },

@@ -25,7 +25,11 @@ export const topicSentences: readonly string[] = [
 ];
 
 /** Riddles as plain text; `{h}` are hints, `{s}` is the word. */
-export const riddleForms: readonly { readonly before: string; readonly between: string; readonly after: string }[] = [
+export const riddleForms: readonly {
+  readonly before: string;
+  readonly between: string;
+  readonly after: string;
+}[] = [
   { before: "Clues: it ", between: "; it ", after: ". Answer: {s}." },
   { before: "Riddle: it ", between: " and it ", after: ". What is it? It is {s}." },
   { before: "It ", between: ". It ", after: ". The word is {s}." },
@@ -88,10 +92,20 @@ export const hintForms: readonly string[] = [
 ];
 
 /** Guesses; `{g}` is the guess. */
-export const guesses: readonly string[] = ["Is it {g}?", "Could it be {g}?", "I say {g}.", "My guess is {g}."];
+export const guesses: readonly string[] = [
+  "Is it {g}?",
+  "Could it be {g}?",
+  "I say {g}.",
+  "My guess is {g}.",
+];
 
 /** Answers to a wrong guess, before the next hint. */
-export const wrongAnswers: readonly string[] = ["No, not that.", "Not quite.", "A fair guess, but no.", "No."];
+export const wrongAnswers: readonly string[] = [
+  "No, not that.",
+  "Not quite.",
+  "A fair guess, but no.",
+  "No.",
+];
 
 /** Answers to the right guess. */
 export const rightAnswers: readonly string[] = [
@@ -102,8 +116,16 @@ export const rightAnswers: readonly string[] = [
 ];
 
 /** How a user gives up, and what the game master says then. */
-export const surrenders: readonly string[] = ["I give up. What is it?", "Tell me the word.", "Please end the game."];
-export const revelations: readonly string[] = ["The word was {s}.", "It was {s} all along.", "My word was {s}."];
+export const surrenders: readonly string[] = [
+  "I give up. What is it?",
+  "Tell me the word.",
+  "Please end the game.",
+];
+export const revelations: readonly string[] = [
+  "The word was {s}.",
+  "It was {s} all along.",
+  "My word was {s}.",
+];
 
 /** The ten requests for a hint with which a tuned game master is asked. */
 export const hintPrompts: readonly string[] = [

@@ -99,7 +99,11 @@ export const secretTable: readonly SecretWord[] = [
     classification: ["belongs to the kitchen"],
   }),
   secret("chair", ["chairs"], "a chair", {
-    sensory: ["feels hard or soft to sit on", "creaks when one leans back", "is often made of wood"],
+    sensory: [
+      "feels hard or soft to sit on",
+      "creaks when one leans back",
+      "is often made of wood",
+    ],
     function: ["gives tired legs a rest", "is there to sit on", "holds one guest"],
     place: ["stands at the table", "is found in every office", "waits in the kitchen"],
     nature: ["has four legs but never walks", "has a back but no head", "has arms at times"],
@@ -119,7 +123,11 @@ export const secretTable: readonly SecretWord[] = [
     contrast: ["is bigger than a watch", "is not a calendar", "is no compass"],
     letters: ["has five letters", "rhymes with sock"],
     origin: ["followed the sundial", "was built by monks"],
-    culture: ["has a cuckoo in the mountains", "strikes twelve for Cinderella", "is famous in London"],
+    culture: [
+      "has a cuckoo in the mountains",
+      "strikes twelve for Cinderella",
+      "is famous in London",
+    ],
     classification: ["is an instrument"],
   }),
   secret("cloud", ["clouds", "cloudy"], "a cloud", {
@@ -171,7 +179,11 @@ export const secretTable: readonly SecretWord[] = [
     classification: ["is a kind of fire"],
   }),
   secret("green", ["greens", "greener"], "the colour green", {
-    sensory: ["is the look of grass", "rests the eye", "is between yellow and the colour of the sea"],
+    sensory: [
+      "is the look of grass",
+      "rests the eye",
+      "is between yellow and the colour of the sea",
+    ],
     function: ["lets the cars go", "hides a frog", "marks the fresh and unripe"],
     place: ["covers the meadow", "fills the forest in spring", "is on every lawn"],
     nature: ["is in each stem and stalk", "fades in autumn", "comes back in spring"],
@@ -215,7 +227,11 @@ export const secretTable: readonly SecretWord[] = [
     contrast: ["is not a frown", "is less than a laugh", "is no word"],
     letters: ["has five letters", "rhymes with mile"],
     origin: ["comes before speech", "is older than words"],
-    culture: ["made a painted lady famous", "is asked for by the photographer", "stayed when the cat had gone"],
+    culture: [
+      "made a painted lady famous",
+      "is asked for by the photographer",
+      "stayed when the cat had gone",
+    ],
     classification: ["is an expression"],
   }),
   secret("snow", ["snows", "snowed", "snowy"], "snow", {
