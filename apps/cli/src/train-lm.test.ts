@@ -1,14 +1,15 @@
+import { trainByteLevelBpe } from "@latentkit/loaders";
 import { openCheckpoint } from "@latentkit/loaders/node";
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import tokenizers from "../../../packages/loaders/src/__fixtures__/small-tokenizers.json" with { type: "json" };
 import { run } from "./testing/run.ts";
 import { sparkline } from "./train-lm/curve.ts";
 
 let folder: string;
+let vocabularySize: number;
 
 const config = {
   model: { layers: 1, dModel: 16, heads: 2, kvHeads: 1, dHead: 8, dMlp: 24, contextSize: 16 },
@@ -32,7 +33,19 @@ const config = {
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "latentkit-train-lm-"));
   await mkdir(join(folder, "tokenizer"));
-  await json("tokenizer/tokenizer.json", tokenizers.byte_level.tokenizer);
+  const texts = ["the cat sat on the mat and the dog", "user\nassistant\n"].flatMap((text) => [
+    text,
+    text,
+  ]);
+  const { tokenizerJson, summary } = await trainByteLevelBpe(
+    ["the cat sat on the mat and the dog"],
+    {
+      vocabularySize: 280,
+      specialTokens: ["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
+    },
+  );
+  ({ vocabularySize } = summary);
+  await json("tokenizer/tokenizer.json", tokenizerJson);
   await json("tokenizer/tokenizer_config.json", { eos_token: "<|endoftext|>" });
   await writeFile(join(folder, "train.txt"), "the cat sat on the mat and the dog\f".repeat(20));
   await writeFile(join(folder, "held.txt"), "the dog sat on the mat");
@@ -78,7 +91,7 @@ describe("train-lm", () => {
       "Training loss over 2,560",
     );
     const checkpoint = await openCheckpoint(join(folder, "whole/model"));
-    expect(checkpoint.config).toMatchObject({ eos_token_id: 2, vocab_size: 603 });
+    expect(checkpoint.config).toMatchObject({ eos_token_id: 2, vocab_size: vocabularySize });
     await checkpoint.close();
     const generated = await run([
       "generate",

@@ -7,7 +7,7 @@ import { documentList, type DocumentStream, type TrainingDocument } from "./docu
 import { chatTokenizer } from "./testing/chat-tokenizer.ts";
 
 const bytes = byteTokenizer();
-const chat = chatTokenizer();
+const chat = await chatTokenizer();
 const start = 0;
 
 /** The documents in the order of the list, again and again. */
@@ -150,21 +150,20 @@ describe("targets of a conversation", () => {
   );
 
   it("cover running text as a whole, but not where it starts, and leave fillers out", async () => {
-    const documents = inOrder([{ text: "hello world" }, { text: "the cat sat on the mat" }]);
+    const texts = ["hello world", "the cat sat on the mat"];
+    const [hello = [], cat = []] = texts.map((text) => [...chat.encode(text).ids]);
     const stream = tokenContexts({
       tokenizer: chat,
-      documents,
-      contextSize: 8,
+      documents: inOrder(texts.map((text) => ({ text }))),
+      contextSize: Math.max(hello.length, cat.length) + 3,
       targets: "assistant",
     });
-    const [first, second] = await take(stream, 2);
-    const [hello, cat] = [
-      chat.encode("hello world").ids,
-      chat.encode("the cat sat on the mat").ids,
-    ];
-    expect([...(first?.inputs ?? [])]).toEqual([start, ...hello, ...Array(5).fill(start)]);
-    expect([...(first?.targets ?? [])]).toEqual([...hello, ...Array(6).fill(ignoredTarget)]);
-    expect([...(second?.inputs ?? [])].slice(0, cat.length + 1)).toEqual([start, ...cat]);
+    for (const [index, { inputs, targets }] of (await take(stream, 2)).entries()) {
+      const ids = index === 0 ? hello : cat;
+      const rest = inputs.length - ids.length;
+      expect([...inputs]).toEqual([start, ...ids, ...Array(rest - 1).fill(start)]);
+      expect([...targets]).toEqual([...ids, ...Array(rest).fill(ignoredTarget)]);
+    }
   });
 
   it("go on from a state, with a document waiting", async () => {

@@ -1,9 +1,8 @@
 import { type LanguageModel, randomModel } from "@latentkit/models";
 import { copyInto, type Device } from "@latentkit/tensor";
+import { trainingCurveGolden as goldens } from "@latentkit/tensor/testing";
 import type { TrainingConfigInput } from "../config.ts";
 import type { ContextStream, TrainingContext } from "../contexts.ts";
-// Made by oracles/tensor/training_curve.py; oracles/tensor/versions.txt says with what.
-import goldens from "../../../tensor/src/testing/goldens/training-curve.json" with { type: "json" };
 
 /** A run of PyTorch with the same weights and batches. */
 export interface GoldenRun {
@@ -106,6 +105,6 @@ function hubName(key: string): string {
   return `model.layers.${layer}.${layerNames[part] ?? part}.weight`;
 }
 
-function bytesOf(text: string): ArrayBuffer {
+function bytesOf(text = ""): ArrayBuffer {
   return Uint8Array.from(atob(text), (character) => character.codePointAt(0) ?? 0).buffer;
 }

@@ -44,7 +44,7 @@ describe("secrets", () => {
       const mentions = spans.filter(({ label }) => label === "secret");
       expect(mentions.length).toBeGreaterThan(0);
       for (const { start, end } of mentions) expect(text.slice(start, end).toLowerCase()).toBe(word);
-      for (const { start, end, label, facts } of spans.filter((span) => span.label === "clue"))
+      for (const { start, end, facts } of spans.filter(({ label }) => label === "clue"))
         expect(secretOf(word).clues).toContainEqual({
           style: facts["style"],
           text: text.slice(start, end),
