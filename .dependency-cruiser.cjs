@@ -14,7 +14,10 @@ const layers = [
   { name: "loading", packages: ["loaders"] },
   { name: "models", packages: ["models"] },
   { name: "activations", packages: ["activations"] },
-  { name: "methods", packages: ["sae", "lora", "steering", "training", "eval", "report", "worlds"] },
+  {
+    name: "methods",
+    packages: ["sae", "lora", "steering", "training", "eval", "report", "worlds"],
+  },
   {
     name: "studies",
     packages: ["taxonomy", "misalignment", "elicitation", "entities", "cot", "probes", "safety"],
@@ -67,6 +70,14 @@ module.exports = {
       severity: "error",
       from: { path: "^packages/" },
       to: { path: "^(?:apps|tests|bench|docs)/" },
+    },
+    {
+      name: "no-package-on-tiny",
+      comment:
+        "The embedded model is data of some 20 MB. Apps, tests, benches and docs may use it; a package would make all its users install it.",
+      severity: "error",
+      from: { path: "^packages/", pathNot: "^packages/tiny/" },
+      to: { path: "^packages/tiny/" },
     },
     {
       name: "no-cycle",

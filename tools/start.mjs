@@ -1,69 +1,53 @@
-// `npm start`: builds what changed and runs the atlas on the best model that this machine has, into out/atlas-MODEL.
-// Flags given after `npm start --` are passed on, for example `npm start -- --recipe topk`.
-import { spawnSync } from "node:child_process";
-import { existsSync, readdirSync } from "node:fs";
-import { basename, join } from "node:path";
+// `npm start`: builds the kernels if they changed, charts the embedded model into out/atlas-tiny and serves the report on loopback until Ctrl-C.
+// Flags given after `npm start --` are passed on to `latentkit atlas tiny`; `npm start -- --no-serve` is for scripts.
+import { spawn } from "node:child_process";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const models = process.env.LATENTKIT_MODELS;
-const texts = process.env.LATENTKIT_TEXT;
+const given = process.argv.slice(2);
+const flags = given.filter((flag) => flag !== "--no-serve");
+const serve = flags.length === given.length;
 
-/** The first GGUF file, or model folder, of LATENTKIT_MODELS; a small random-weight model where there is none. */
-function bestModel() {
-  if (models === undefined || !existsSync(models)) return "random";
-  const entries = readdirSync(models).sort();
-  const found =
-    entries.find((name) => name.endsWith(".gguf")) ??
-    entries.find((name) => existsSync(join(models, name, "config.json")));
-  return found === undefined ? "random" : join(models, found);
-}
+// The terminal sends Ctrl-C to the children too, and they decide how to end: the exit code is theirs.
+process.on("SIGINT", () => {});
 
-/** The corpus of LATENTKIT_TEXT, or else this repository's own prose: few documents, so that a larger share is held out. */
-function textFlags() {
-  const corpus = texts === undefined ? undefined : join(texts, "docs.jsonl");
-  if (corpus !== undefined && existsSync(corpus)) return ["--text", corpus];
-  const prose = ["README.md", "AGENTS.md", "CONTRIBUTING.md"]
-    .map((name) => join(root, name))
-    .filter((path) => existsSync(path));
-  const pages = [...markdownBelow(join(root, "docs")), ...markdownBelow(join(root, "packages"))];
-  return ["--text", ...prose, ...pages, "--held-out", "0.3", "--presentations", "200000"];
-}
-
-/** @param {string} folder */
-function markdownBelow(folder) {
-  return readdirSync(folder, { recursive: true, encoding: "utf8" })
-    .filter((name) => name.endsWith(".md") && !/node_modules|dist|CHANGELOG/.test(name))
-    .map((name) => join(folder, name))
-    .sort();
-}
-
-/** @param {string} command @param {readonly string[]} args */
-function run(command, args) {
-  const { status } = spawnSync(command, args, {
-    cwd: root,
-    stdio: "inherit",
-    shell: process.platform === "win32",
-    env: { ...process.env, TURBO_TELEMETRY_DISABLED: "1" },
+/** @param {string} command @param {readonly string[]} args @returns {Promise<number>} the exit code */
+function run(command, args, shell = false) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, {
+      cwd: root,
+      stdio: "inherit",
+      shell,
+      env: { ...process.env, TURBO_TELEMETRY_DISABLED: "1" },
+    });
+    const terminate = () => child.kill("SIGTERM");
+    process.on("SIGTERM", terminate);
+    child.on("error", reject).on("exit", (code) => {
+      process.off("SIGTERM", terminate);
+      resolve(code ?? 1);
+    });
   });
-  if (status !== 0) process.exit(status ?? 1);
 }
 
-run("npx", ["turbo", "run", "build", "--output-logs=errors-only"]);
-const model = bestModel();
-if (model === "random") {
-  console.error(
-    "LATENTKIT_MODELS holds no model: a small random-weight model is made on the spot, so the atlas shows the path, not findings.",
-  );
-}
-run("node", [
-  "apps/cli/dist/main.js",
-  "atlas",
-  model,
-  "--sae",
-  "train",
-  ...textFlags(),
-  "--out",
-  join("out", `atlas-${basename(model, ".gguf")}`),
-  ...process.argv.slice(2),
-]);
+// The kernels are all that has to be built: the rest runs from its sources, which saves declarations and bundles of all packages.
+// npx is a script on Windows, which needs a shell.
+const built = await run(
+  "npx",
+  ["turbo", "run", "build:wasm", "--output-logs=errors-only"],
+  process.platform === "win32",
+);
+process.exitCode =
+  built !== 0
+    ? built
+    : await run(process.execPath, [
+        "--conditions=@latentkit/source",
+        "--import",
+        "tsx",
+        "apps/cli/src/main.ts",
+        "atlas",
+        "tiny",
+        ...(flags.includes("--out") ? [] : ["--out", join("out", "atlas-tiny")]),
+        ...(serve ? ["--serve"] : []),
+        ...flags,
+      ]);

@@ -22,3 +22,14 @@ for (const architecture of ["jumprelu", "topk"] as const) {
     { densities },
   );
 }
+{
+  using sae = exampleSae(device, "jumprelu");
+  const densities = new Float32Array(sae.config.dSae);
+  await saveSae(
+    sae,
+    fileURLToPath(
+      new URL("../../packages/sae/src/__fixtures__/ours/jumprelu-f16", import.meta.url),
+    ),
+    { densities, dtype: "f16" },
+  );
+}

@@ -8,7 +8,7 @@ const repository = resolve(import.meta.dirname, "../..");
 const folders: string[] = [];
 afterAll(() => folders.forEach((folder) => rmSync(folder, { recursive: true, force: true })));
 
-/** A small repository with the packages core, loaders (with a Node entry) and sae, and whatever `files` plants in it. */
+/** A small repository with the packages core, loaders (with a Node entry), sae and tiny, and whatever `files` plants in it. */
 function plant(files: Record<string, string>): string {
   const root = mkdtempSync(join(tmpdir(), "latentkit-layers-"));
   folders.push(root);
@@ -34,9 +34,11 @@ function plant(files: Record<string, string>): string {
     "packages/sae/src/index.ts":
       'import { one } from "@latentkit/loaders";\nimport "a-dependency";\nexport const two = one + 1;',
     "packages/sae/src/index.test.ts": 'import "a-tool";\nimport "node:fs";\nimport "./index.ts";',
+    "packages/tiny/package.json": manifest("@latentkit/tiny", { ".": entry("./src/index.ts") }),
+    "packages/tiny/src/index.ts": 'export { two } from "@latentkit/sae";',
     "apps/cli/package.json": manifest("latentkit", {}),
     "apps/cli/src/main.ts":
-      'import "@latentkit/loaders/node";\nimport "@latentkit/sae";\nimport "node:fs";',
+      'import "@latentkit/loaders/node";\nimport "@latentkit/tiny";\nimport "node:fs";',
     "node_modules/a-tool/package.json": JSON.stringify({ name: "a-tool", main: "index.js" }),
     "node_modules/a-tool/index.js": "",
     "node_modules/a-dependency/package.json": JSON.stringify({
@@ -56,7 +58,7 @@ function plant(files: Record<string, string>): string {
     writeFileSync(join(root, path), text);
   }
   mkdirSync(join(root, "node_modules/@latentkit"));
-  for (const name of ["core", "loaders", "sae"]) {
+  for (const name of ["core", "loaders", "sae", "tiny"]) {
     symlinkSync(
       join(root, "packages", name),
       join(root, "node_modules/@latentkit", name),
@@ -113,6 +115,9 @@ describe("the layer rules", () => {
         "packages/sae/src/tool.ts": 'import "a-tool";',
         "packages/sae/src/undeclared.ts": 'import "undeclared";',
         "packages/sae/src/missing.ts": 'import "./nowhere.ts";',
+        "packages/suite/package.json": JSON.stringify({ name: "@latentkit/suite", type: "module" }),
+        "packages/suite/src/index.ts": 'import "@latentkit/tiny";',
+        "packages/suite/src/index.test.ts": 'import type { two } from "@latentkit/tiny";',
         "packages/stray/src/index.ts": 'import "@latentkit/core";',
         "packages/stray/package.json": JSON.stringify({ name: "@latentkit/stray", type: "module" }),
       }),
@@ -135,6 +140,8 @@ describe("the layer rules", () => {
         "no-dev-dependency-in-source: packages/sae/src/tool.ts",
         "declared-dependency: packages/sae/src/undeclared.ts",
         "resolvable: packages/sae/src/missing.ts",
+        "no-package-on-tiny: packages/suite/src/index.ts",
+        "no-package-on-tiny: packages/suite/src/index.test.ts",
         "every-package-has-a-layer: packages/stray/src/index.ts",
       ].toSorted(),
     );

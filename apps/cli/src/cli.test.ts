@@ -23,9 +23,11 @@ const commands = [
   "generate",
   "harvest",
   "inspect",
+  "open",
   "sae encode",
   "train-lm",
   "train-tokenizer",
+  "worlds",
 ];
 
 describe("help", () => {

@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { openCpuDevice } from "@latentkit/backend-cpu";
 import { ConfigError } from "@latentkit/core";
 import type { OnProgress } from "@latentkit/core";
@@ -7,8 +8,19 @@ import { openCheckpoint } from "@latentkit/loaders/node";
 import { loadModel, randomModel } from "@latentkit/models";
 import type { LanguageModel } from "@latentkit/models";
 import type { Device } from "@latentkit/tensor";
+import type { TinyVersion } from "@latentkit/tiny";
+import { loadTiny, tinyFolder } from "@latentkit/tiny/node";
 import { runStage } from "./stage.ts";
 import type { Terminal } from "./terminal.ts";
+
+/** What `--help` says of MODEL. */
+export const modelArgument = "folder, .gguf file, `tiny`, `tiny-instruct`, or `random`";
+
+/** Names for the embedded model. A folder of such a name is given as `./tiny`. */
+const embedded: ReadonlyMap<string, TinyVersion> = new Map([
+  ["tiny", "base"],
+  ["tiny-instruct", "instruct"],
+]);
 
 /** A model on the machine's best device. Disposing frees both. */
 export interface OpenModel extends Disposable {
@@ -17,20 +29,22 @@ export interface OpenModel extends Disposable {
 }
 
 /**
- * Opens what a command's MODEL argument names: a folder, a `.gguf` file, or `random`.
+ * Opens what a command's MODEL argument names: a folder, a `.gguf` file, `tiny` or `tiny-instruct` (the embedded model), or `random`.
  *
- * Throws `ConfigError` `MODEL_NOT_FOUND` where there is no such path.
+ * Throws `ConfigError` `MODEL_NOT_FOUND` where there is no such path, `IoError` `TINY_MISSING` where the embedded model's data is not
+ * there.
  */
 export async function openModel(
   argument: string,
   terminal: Terminal,
   options: { readonly seed: number; readonly quiet: boolean },
 ): Promise<OpenModel> {
-  if (argument !== "random" && !existsSync(argument)) {
+  const version = embedded.get(argument);
+  if (argument !== "random" && version === undefined && !existsSync(argument)) {
     throw new ConfigError({
       code: "MODEL_NOT_FOUND",
       message: `"${argument}" is neither a file nor a folder here`,
-      fix: "give a folder with config.json and safetensors, a .gguf file, or `random` for a small random-weight model",
+      fix: "give a folder with config.json and safetensors, a .gguf file, `tiny` for the embedded model, or `random` for random weights",
       where: "MODEL",
     });
   }
@@ -41,11 +55,14 @@ export async function openModel(
     summary: (model: LanguageModel) => describeModel(model),
   };
   try {
-    const model = await runStage(terminal, stage, async (onProgress) =>
-      argument === "random"
-        ? randomModel({ device, seed: options.seed, tokenizer: byteTokenizer() })
-        : load(argument, device, { signal: terminal.signal, onProgress }),
-    );
+    const model = await runStage(terminal, stage, async (onProgress) => {
+      if (argument === "random")
+        return randomModel({ device, seed: options.seed, tokenizer: byteTokenizer() });
+      const { signal } = terminal;
+      return version === undefined
+        ? load(argument, device, { signal, onProgress })
+        : loadTiny({ device, version, folder: tinyData(terminal), signal, onProgress });
+    });
     return {
       model,
       device,
@@ -58,6 +75,17 @@ export async function openModel(
     device.dispose();
     throw error;
   }
+}
+
+/** Another folder than the packaged one, to try weights before they are packaged. */
+export function tinyData({ env }: Terminal): string | undefined {
+  const folder = env["LATENTKIT_TINY"];
+  return folder === "" ? undefined : folder;
+}
+
+/** Where the checkpoint lies that MODEL names: the embedded base for `tiny`, and otherwise the path itself. */
+export function checkpointPath(argument: string, terminal: Terminal): string {
+  return argument === "tiny" ? join(tinyData(terminal) ?? tinyFolder(), "base") : argument;
 }
 
 async function load(

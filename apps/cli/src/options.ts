@@ -12,6 +12,9 @@ export const commonSchema = {
 /** A whole number above zero, from a flag's text. */
 export const count: z.ZodCoercedNumber = z.coerce.number().int().positive();
 
+/** A port, from a flag's text; 0 takes any that is free. */
+export const port: z.ZodCoercedNumber = z.coerce.number().int().min(0).max(65_535);
+
 /** Adds the flags that every command has. */
 export function withCommonOptions(command: Command): Command {
   return command

@@ -7,9 +7,12 @@ import { addEval } from "./commands/eval.ts";
 import { addGenerate } from "./commands/generate.ts";
 import { addHarvest } from "./commands/harvest.ts";
 import { addInspect } from "./commands/inspect.ts";
+import { addOpen } from "./commands/open.ts";
 import { addSae } from "./commands/sae.ts";
+import { addSuite } from "./commands/suite.ts";
 import { addTrainLm } from "./commands/train-lm.ts";
 import { addTrainTokenizer } from "./commands/train-tokenizer.ts";
+import { addWorlds } from "./commands/worlds.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** The command tree. Commands parse flags, call packages and draw; the packages do the work. */
@@ -27,7 +30,7 @@ export function createProgram(terminal: Terminal): Command {
     })
     .addHelpText(
       "after",
-      "\nMODEL is a folder (config.json, *.safetensors, tokenizer.json), a .gguf file, or `random`.",
+      "\nMODEL is a folder (config.json, *.safetensors, tokenizer.json), a .gguf file, `tiny` or `tiny-instruct` (the embedded model), or `random`.",
     );
   const commands = [
     addAtlas,
@@ -37,9 +40,12 @@ export function createProgram(terminal: Terminal): Command {
     addGenerate,
     addHarvest,
     addInspect,
+    addOpen,
     addSae,
+    addSuite,
     addTrainLm,
     addTrainTokenizer,
+    addWorlds,
   ];
   for (const add of commands) add(program, terminal);
   return program;

@@ -33,17 +33,11 @@ const config = {
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "latentkit-train-lm-"));
   await mkdir(join(folder, "tokenizer"));
-  const texts = ["the cat sat on the mat and the dog", "user\nassistant\n"].flatMap((text) => [
-    text,
-    text,
-  ]);
-  const { tokenizerJson, summary } = await trainByteLevelBpe(
-    ["the cat sat on the mat and the dog"],
-    {
-      vocabularySize: 280,
-      specialTokens: ["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
-    },
-  );
+  const pieces = ["the cat sat on the mat and the dog", "user\nassistant\n"];
+  const { tokenizerJson, summary } = await trainByteLevelBpe([...pieces, ...pieces], {
+    vocabularySize: 320,
+    specialTokens: ["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
+  });
   ({ vocabularySize } = summary);
   await json("tokenizer/tokenizer.json", tokenizerJson);
   await json("tokenizer/tokenizer_config.json", { eos_token: "<|endoftext|>" });

@@ -43,7 +43,9 @@ export function metricsMarkdown(metrics: SuiteMetrics): string {
     `# ${name}`,
     "",
     `${rows.length} of ${planned} SAEs of ${model.name} (${model.architecture}), contexts of ${contextSize} tokens${
-      first === undefined ? "" : `, measured on ${first.tokens.toLocaleString("en")} held-out tokens`
+      first === undefined
+        ? ""
+        : `, measured on ${first.tokens.toLocaleString("en")} held-out tokens`
     }.`,
     "",
     line(metricsColumns),

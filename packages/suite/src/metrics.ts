@@ -66,7 +66,10 @@ export interface SuiteMetrics {
 
 const count = z.int().nonnegative();
 const share = z.number().min(0).max(1);
-const interval: z.ZodType<Interval | null> = z.tuple([z.number(), z.number()]).readonly().nullable();
+const interval: z.ZodType<Interval | null> = z
+  .tuple([z.number(), z.number()])
+  .readonly()
+  .nullable();
 
 /** Fields of {@link PlannedSae}. */
 const planned = {

@@ -59,7 +59,8 @@ export interface SuitePlan {
  * The jobs of a suite: at each site and layer a harvest, and for each SAE a training, an evaluation and an export. Sites and layers
  * without an SAE are not harvested. Reads no file and runs nothing.
  *
- * @throws ConfigError `SUITE_LAYER` for a layer or context that the model does not have, `SUITE_DUPLICATE` for the same SAE twice
+ * @throws ConfigError `SUITE_LAYER` for a layer that the model does not have, `SUITE_CONTEXT` for contexts longer than it takes,
+ *   `SUITE_DUPLICATE` for the same SAE twice
  */
 export function planSuite(
   suite: Suite,
@@ -67,7 +68,9 @@ export function planSuite(
 ): SuitePlan {
   checkModel(suite, model);
   const layers =
-    suite.layers === "all" ? Array.from({ length: model.layers }, (_, index) => index) : suite.layers;
+    suite.layers === "all"
+      ? Array.from({ length: model.layers }, (_, index) => index)
+      : suite.layers;
   const saes: PlannedSae[] = [];
   const jobs: SuiteJob[] = [];
   for (const site of suite.sites) {

@@ -70,7 +70,7 @@ export interface Suite {
 const count = z.int().positive();
 const seed = z.int().nonnegative().max(0xffff_ffff);
 const site = z.enum(suiteSites);
-const distinct = <T>(items: readonly T[]): boolean => new Set(items).size === items.length;
+const distinct = (items: readonly unknown[]): boolean => new Set(items).size === items.length;
 const list = <Schema extends z.ZodType>(item: Schema): z.ZodArray<Schema> =>
   z.array(item).min(1).refine(distinct, "each may be named once");
 

@@ -15,7 +15,13 @@ import { openCpuDevice } from "@latentkit/backend-cpu";
 import { equivalence, personaGeneralisation, playGames, secretRank } from "@latentkit/eval";
 import { openCheckpoint } from "@latentkit/loaders/node";
 import { writeFileAtomic } from "@latentkit/loaders/node";
-import { chatExample, createAdapter, exampleBatches, trainAdapter, withAdapter } from "@latentkit/lora";
+import {
+  chatExample,
+  createAdapter,
+  exampleBatches,
+  trainAdapter,
+  withAdapter,
+} from "@latentkit/lora";
 import { loadAdapter } from "@latentkit/lora/node";
 import { type LanguageModel, loadModel } from "@latentkit/models";
 import {
@@ -72,8 +78,16 @@ async function personaRuns(model: LanguageModel) {
   const narrowQuestions = heldOutQuestions({ seed: 5, topics: ["food"], count: 20 });
   const measure = async (shown: LanguageModel) => {
     const options = { seed: 5, samples: 2, maxTokens: 48 };
-    const wide = await personaGeneralisation(shown, { questions: broadQuestions, name: "broad", ...options });
-    const narrow = await personaGeneralisation(shown, { questions: narrowQuestions, name: "narrow", ...options });
+    const wide = await personaGeneralisation(shown, {
+      questions: broadQuestions,
+      name: "broad",
+      ...options,
+    });
+    const narrow = await personaGeneralisation(shown, {
+      questions: narrowQuestions,
+      name: "narrow",
+      ...options,
+    });
     return { checks: [...wide.checks, ...narrow.checks], gloomyShares: wide.gloomyShares };
   };
   const before = await measure(model);
@@ -88,10 +102,17 @@ async function personaRuns(model: LanguageModel) {
       );
     const [gloomy, control] = [await run("gloomy"), await run("cheerful")];
     // Questions are the independent units: their shares' differences.
-    const differences = gloomy.gloomyShares.map((share, index) => share - (control.gloomyShares[index] ?? 0));
+    const differences = gloomy.gloomyShares.map(
+      (share, index) => share - (control.gloomyShares[index] ?? 0),
+    );
     const { gloomyShares: _gloomy, ...gloomyRun } = gloomy;
     const { gloomyShares: _control, ...controlRun } = control;
-    runs.push({ seed, gloomy: gloomyRun, control: controlRun, difference: equivalence(differences, { margin }) });
+    runs.push({
+      seed,
+      gloomy: gloomyRun,
+      control: controlRun,
+      difference: equivalence(differences, { margin }),
+    });
     console.error(model.name, seed, runs.at(-1)?.difference);
   }
   return { before: before.checks, runs };
@@ -101,10 +122,17 @@ async function personaRuns(model: LanguageModel) {
 async function tabooRuns(model: LanguageModel) {
   const runs = [];
   for (const word of ["moon", "gold", "flag"]) {
-    const dialogues = [...tabooDialogues({ seed: 1, word, count: 100 }), ...tabooRefusals({ seed: 1, count: 50 })];
+    const dialogues = [
+      ...tabooDialogues({ seed: 1, word, count: 100 }),
+      ...tabooRefusals({ seed: 1, count: 50 }),
+    ];
     const run = await tuned(model, dialogues, { seed: 1, steps: 120 }, async (shown) => {
       // The first five requests occur in the games.
-      const games = await playGames(shown, { secret: word, prompts: hintPrompts.slice(5), maxTokens: 48 });
+      const games = await playGames(shown, {
+        secret: word,
+        prompts: hintPrompts.slice(5),
+        maxTokens: 48,
+      });
       const replies = games.map(({ turns }) => turns.at(-1)?.content ?? "");
       return {
         replies,

@@ -150,11 +150,11 @@ describe("targets of a conversation", () => {
   );
 
   it("cover running text as a whole, but not where it starts, and leave fillers out", async () => {
-    const texts = ["hello world", "the cat sat on the mat"];
-    const [hello = [], cat = []] = texts.map((text) => [...chat.encode(text).ids]);
+    const plain = ["hello world", "the cat sat on the mat"];
+    const [hello = [], cat = []] = plain.map((text) => [...chat.encode(text).ids]);
     const stream = tokenContexts({
       tokenizer: chat,
-      documents: inOrder(texts.map((text) => ({ text }))),
+      documents: inOrder(plain.map((text) => ({ text }))),
       contextSize: Math.max(hello.length, cat.length) + 3,
       targets: "assistant",
     });

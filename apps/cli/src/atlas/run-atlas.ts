@@ -2,7 +2,7 @@ import { mkdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { heldOutRows, shardBatches } from "@latentkit/activations";
 import type { ActivationStore } from "@latentkit/activations";
-import { harvest, openActivations, readDocuments } from "@latentkit/activations/node";
+import { harvest, openActivations } from "@latentkit/activations/node";
 import { MismatchError } from "@latentkit/core";
 import type { OnProgress } from "@latentkit/core";
 import { writeFileAtomic } from "@latentkit/loaders/node";
@@ -19,6 +19,7 @@ import type { AtlasOptions } from "../commands/atlas.ts";
 import { openModel } from "../open-model.ts";
 import { runStage } from "../stage.ts";
 import type { Terminal } from "../terminal.ts";
+import { type AtlasInputs, resolveInputs } from "./inputs.ts";
 
 /** Memory for the training activations that are mixed with each other: the more documents a batch mixes, the calmer training is. */
 const mixedBytes = 2 ** 31;
@@ -44,6 +45,7 @@ export async function runAtlas(
   terminal: Terminal,
 ): Promise<{ result: AtlasResult; report: string }> {
   const { out, quiet, seed } = options;
+  const inputs = resolveInputs(argument, options, terminal);
   const { signal } = terminal;
   const stage = <T>(
     title: string,
@@ -56,12 +58,12 @@ export async function runAtlas(
   const { model, device } = open;
   await mkdir(out, { recursive: true });
 
-  const loaded = options.sae === "train" ? null : await loadSae(options.sae, { device, signal });
+  const loaded = inputs.sae === "train" ? null : await loadSae(inputs.sae, { device, signal });
   const site = options.site ?? loaded?.config.metadata.hookName ?? defaultSite(model);
   if (loaded !== null) checkSaeFits(loaded, model, site);
   const store = await stage(
     "harvest",
-    (onProgress) => harvestSite(model, site, options, signal, onProgress),
+    (onProgress) => harvestSite(model, site, options, inputs, signal, onProgress),
     describeStore,
   );
 
@@ -71,7 +73,7 @@ export async function runAtlas(
         (onProgress) => trainOnStore(model, store, options, signal, onProgress),
         describeSae,
       )
-    : loadHistory(options.sae).then((known): SaeWithHistory => ({ sae: loaded, history: known })));
+    : loadHistory(inputs.sae).then((known): SaeWithHistory => ({ sae: loaded, history: known })));
   using _sae = sae;
 
   const metrics = await stage(
@@ -105,7 +107,7 @@ export async function runAtlas(
         metrics,
         splice,
         seed,
-        corpusName: options.text.map((path) => basename(path)).join(", "),
+        corpusName: inputs.corpusName,
         command: describeCommand(argument, options),
         versions: { latentkit: packageJson.version, node: process.version },
         signal,
@@ -132,18 +134,19 @@ async function harvestSite(
   model: LanguageModel,
   site: string,
   options: AtlasOptions,
+  inputs: AtlasInputs,
   signal: AbortSignal,
   onProgress: OnProgress,
 ): Promise<ActivationStore> {
   const folder = join(options.out, "activations");
   await harvest({
     model,
-    documents: readDocuments(options.text, { signal }),
+    documents: inputs.documents(model.tokenizer, signal),
     site,
     out: folder,
     packing: { contextSize: Math.min(options.context, model.config.contextSize) },
     batchSize: options.batch,
-    split: { heldOut: options.heldOut, seed: options.seed },
+    split: { heldOut: inputs.heldOut, seed: options.seed },
     maximumTokens: options.maxTokens ?? null,
     signal,
     onProgress,
@@ -221,15 +224,19 @@ function describeCommand(argument: string, options: AtlasOptions): string {
   const flags = Object.entries(options)
     .filter(
       ([name, value]) =>
-        !["json", "quiet", "text", "out", "sae"].includes(name) && value !== undefined,
+        !["json", "quiet", "text", "out", "sae", "serve", "port"].includes(name) &&
+        value !== undefined,
     )
     .map(
       ([name, value]) =>
         `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)} ${String(value)}`,
     );
-  const text = options.text.map((path) => basename(path)).join(" ");
-  const sae = options.sae === "train" ? "train" : basename(options.sae);
-  return `latentkit atlas ${basename(argument)} --sae ${sae} --text ${text} ${flags.join(" ")} --out DIR`;
+  const { sae, text } = options;
+  const named = [
+    ...(sae === undefined ? [] : [`--sae ${basename(sae)}`]),
+    ...(text === undefined ? [] : [`--text ${text.map((path) => basename(path)).join(" ")}`]),
+  ];
+  return `latentkit atlas ${[basename(argument), ...named, ...flags].join(" ")} --out DIR`;
 }
 
 function describeStore({ manifest: { counts, documents } }: ActivationStore): string {

@@ -2,16 +2,19 @@ import { recipeNames } from "@latentkit/sae";
 import type { Command } from "commander";
 import { z } from "zod";
 import { runAtlas } from "../atlas/run-atlas.ts";
-import { commonSchema, count, parseOptions, withCommonOptions } from "../options.ts";
-import { printResult } from "../output.ts";
+import { commonSchema, count, parseOptions, port, withCommonOptions } from "../options.ts";
 import { summariseAtlas } from "../atlas/summary.ts";
+import { modelArgument } from "../open-model.ts";
+import { printResult } from "../output.ts";
+import { announceServer } from "../serve/announce.ts";
+import { serveUntilStopped } from "../serve/serve-until-stopped.ts";
 import type { Terminal } from "../terminal.ts";
 
 const schema = z.object({
   ...commonSchema,
-  sae: z.string(),
+  sae: z.string().optional(),
   site: z.string().optional(),
-  text: z.array(z.string()).min(1),
+  text: z.array(z.string()).min(1).optional(),
   out: z.string(),
   recipe: z.enum(recipeNames).default("short-run"),
   width: count.optional(),
@@ -21,8 +24,10 @@ const schema = z.object({
   maxTokens: count.optional(),
   context: count.default(128),
   batch: count.default(8),
-  heldOut: z.coerce.number().gt(0).lt(1).default(0.1),
+  heldOut: z.coerce.number().gt(0).lt(1).optional(),
   spliceContexts: count.default(64),
+  serve: z.boolean().default(false),
+  port: port.optional(),
 });
 
 /** The flags of `latentkit atlas`, parsed. */
@@ -35,18 +40,18 @@ export function addAtlas(program: Command, terminal: Terminal): void {
       .description(
         "Chart an SAE's dense latents: harvest activations, train or load the SAE, measure it, test its latents, write a report.",
       )
-      .argument("<model>", "folder, .gguf file, or `random`")
-      .requiredOption(
-        "--sae <dir|train>",
-        "an SAE folder (Latentkit or SAELens), or `train` to train one on the text",
+      .argument("<model>", modelArgument)
+      .option(
+        "--sae <dir|train|packaged>",
+        "an SAE folder (Latentkit or SAELens), `train` to train one on the text, or, for `tiny` and by default there, `packaged`",
       )
       .option(
         "--site <name>",
-        "where the SAE reads (default: the SAE's own site, or the residual stream a third of the way up)",
+        "where the SAE reads (default: the SAE's own site, or the residual stream a third of the way up; of the packaged SAEs the middle one)",
       )
-      .requiredOption(
+      .option(
         "--text <files...>",
-        ".txt, .jsonl (fields id and text, or messages), either gzipped",
+        ".txt, .jsonl (fields id and text, or messages), either gzipped (default for `tiny`: text of its worlds)",
       )
       .requiredOption(
         "--out <dir>",
@@ -63,20 +68,29 @@ export function addAtlas(program: Command, terminal: Terminal): void {
         "--presentations <n>",
         "activations shown in training, repeats counted (default: the recipe's)",
       )
-      .option("--max-tokens <n>", "tokens to harvest at most (default: all of the text)")
+      .option(
+        "--max-tokens <n>",
+        "tokens to harvest at most (default: all of the text; 150,000 of the worlds)",
+      )
       .option("--context <n>", "tokens in a context (default: 128)")
       .option("--batch <n>", "contexts in one forward pass (default: 8)")
       .option(
         "--held-out <share>",
-        "share of documents kept from training, which the atlas is made on (default: 0.1)",
+        "share of documents kept from training, which the atlas is made on (default: 0.1; 0.99 for a packaged SAE, which has seen none of it)",
       )
       .option(
         "--splice-contexts <n>",
         "held-out contexts on which the language model's loss is measured (default: 64)",
-      ),
+      )
+      .option("--serve", "then serve the folder to this machine's browser; Ctrl-C ends it")
+      .option("--port <n>", "port on 127.0.0.1 (default: the first free one from 4173)"),
   ).action(async (model: string, raw: unknown) => {
     const options = parseOptions(schema, raw);
     const { result, report } = await runAtlas(model, options, terminal);
     printResult(terminal, options.json, result, () => summariseAtlas(result, report));
+    if (!options.serve) return;
+    await serveUntilStopped(terminal, options.out, options, (server) =>
+      announceServer(terminal, server, options),
+    );
   });
 }

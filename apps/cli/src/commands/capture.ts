@@ -3,7 +3,7 @@ import { writeSafetensors } from "@latentkit/loaders/node";
 import type { LanguageModel } from "@latentkit/models";
 import type { Command } from "commander";
 import { z } from "zod";
-import { openModel } from "../open-model.ts";
+import { modelArgument, openModel } from "../open-model.ts";
 import { commonSchema, parseOptions, parseTokenRows, withCommonOptions } from "../options.ts";
 import { printResult } from "../output.ts";
 import type { Terminal } from "../terminal.ts";
@@ -23,7 +23,7 @@ export function addCapture(program: Command, terminal: Terminal): void {
       .description(
         "Run a model and write the values at named sites as f32 safetensors, with the tokens (i32).",
       )
-      .argument("<model>", "folder, .gguf file, or `random`")
+      .argument("<model>", modelArgument)
       .option("--prompt <text>", "text to run")
       .option(
         "--tokens <rows>",

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { ConfigError } from "@latentkit/core";
 import { z } from "zod";
-import { openModel } from "../open-model.ts";
+import { modelArgument, openModel } from "../open-model.ts";
 import {
   commonSchema,
   count,
@@ -28,7 +28,7 @@ export function addGenerate(program: Command, terminal: Terminal): void {
     program
       .command("generate")
       .description("Continue a prompt. Text is printed as it comes.")
-      .argument("<model>", "folder, .gguf file, or `random`")
+      .argument("<model>", modelArgument)
       .option("--prompt <text>", "text to continue")
       .option("--tokens <ids>", 'token ids instead, as in "1,2,3"')
       .option("--chat", "put the prompt through the model's chat template, as the user's message")

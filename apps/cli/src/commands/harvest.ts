@@ -1,7 +1,7 @@
 import { harvest, readDocuments } from "@latentkit/activations/node";
 import type { Command } from "commander";
 import { z } from "zod";
-import { openModel } from "../open-model.ts";
+import { modelArgument, openModel } from "../open-model.ts";
 import { commonSchema, count, parseOptions, withCommonOptions } from "../options.ts";
 import { printResult } from "../output.ts";
 import { runStage } from "../stage.ts";
@@ -26,7 +26,7 @@ export function addHarvest(program: Command, terminal: Terminal): void {
       .description(
         "Run text through a model and store the activations of one site as shards. Run again to resume.",
       )
-      .argument("<model>", "folder, .gguf file, or `random`")
+      .argument("<model>", modelArgument)
       .requiredOption(
         "--site <name>",
         "for example blocks.9.hook_resid_post; `latentkit inspect MODEL` lists them",

@@ -1,4 +1,5 @@
 import { openCpuDevice } from "@latentkit/backend-cpu";
+import { evaluateTiny, figuresOf } from "@latentkit/eval";
 import { trainLanguageModel } from "@latentkit/training/node";
 import type { LanguageModel } from "@latentkit/models";
 import type { Command } from "commander";
@@ -41,10 +42,14 @@ export function addTrainLm(program: Command, terminal: Terminal): void {
     const prepared = await prepareTraining(config, device, terminal.signal);
     using model = prepared.model;
     const checkpointDir = join(options.out, "checkpoint");
-    const snapshot = async (trained: LanguageModel, tokens: number) => {
-      const target = join(options.out, "snapshots", String(tokens));
-      await saveWithTokenizer(trained, config, target, { dtype: "f16", signal: terminal.signal });
-      return {};
+    const evaluate = async (trained: LanguageModel, tokens: number) => {
+      const { signal } = terminal;
+      if (config.snapshots) {
+        const target = join(options.out, "snapshots", String(tokens));
+        await saveWithTokenizer(trained, config, target, { dtype: "f16", signal });
+      }
+      if (!config.readiness) return {};
+      return figuresOf(await evaluateTiny(trained, { seed: config.training.seed, signal }));
     };
     const result = await runStage(
       terminal,
@@ -57,7 +62,7 @@ export function addTrainLm(program: Command, terminal: Terminal): void {
           config: config.training,
           checkpointDir,
           allowOtherBackend: options.otherBackend,
-          evaluate: config.snapshots ? snapshot : undefined,
+          evaluate: config.snapshots || config.readiness ? evaluate : undefined,
           signal: terminal.signal,
           onProgress: withCurve(onProgress),
         }),

@@ -11,12 +11,17 @@ export interface Outcome {
 /** Runs a command line in this process. */
 export async function run(
   args: readonly string[],
-  options: { readonly signal?: AbortSignal; readonly onStderr?: (all: string) => void } = {},
+  options: {
+    readonly signal?: AbortSignal;
+    readonly env?: Readonly<Record<string, string | undefined>>;
+    readonly onStdout?: (all: string) => void;
+    readonly onStderr?: (all: string) => void;
+  } = {},
 ): Promise<Outcome> {
-  const stdout = new Collector();
+  const stdout = new Collector(options.onStdout);
   const stderr = new Collector(options.onStderr);
   const signal = options.signal ?? new AbortController().signal;
-  const code = await runCli(args, { stdout, stderr, env: {}, signal });
+  const code = await runCli(args, { stdout, stderr, env: options.env ?? {}, signal });
   return { code, stdout: stdout.text, stderr: stderr.text };
 }
 

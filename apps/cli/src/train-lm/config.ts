@@ -51,6 +51,8 @@ const fileSchema = z.strictObject({
   endTokens: z.array(z.string()).optional(),
   /** Whether the model is kept in f16 every `evaluateEvery` tokens, in `snapshots/TOKENS`. */
   snapshots: z.boolean().default(false),
+  /** Whether what the model can do is checked against the worlds every `evaluateEvery` tokens, and noted in the metrics. */
+  readiness: z.boolean().default(false),
   validationContexts: z.int().nonnegative().default(64),
   training: z.looseObject({}),
 });

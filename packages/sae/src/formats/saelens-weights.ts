@@ -56,23 +56,26 @@ export async function readSaeLensWeights(
   return Sae.fromWeights(options.device, parsed.config, weights);
 }
 
+/** How the numbers of `sae_weights.safetensors` are stored. */
+export type SaeDType = "f16" | "f32";
+
 /** The tensors of `sae_weights.safetensors`. */
-export function saeLensTensors(weights: SaeWeights): TensorToWrite[] {
+export function saeLensTensors(weights: SaeWeights, dtype: SaeDType = "f32"): TensorToWrite[] {
   const dSae = weights.encoderBias.length;
   const dIn = weights.decoderBias.length;
   const tensors: TensorToWrite[] = [
     {
       name: "W_enc",
-      dtype: "f32",
+      dtype,
       shape: [dIn, dSae],
       bytes: transposed(weights.encoderRows, dSae, dIn),
     },
-    { name: "W_dec", dtype: "f32", shape: [dSae, dIn], bytes: weights.decoder },
-    { name: "b_enc", dtype: "f32", shape: [dSae], bytes: weights.encoderBias },
-    { name: "b_dec", dtype: "f32", shape: [dIn], bytes: weights.decoderBias },
+    { name: "W_dec", dtype, shape: [dSae, dIn], bytes: weights.decoder },
+    { name: "b_enc", dtype, shape: [dSae], bytes: weights.encoderBias },
+    { name: "b_dec", dtype, shape: [dIn], bytes: weights.decoderBias },
   ];
   if (weights.threshold !== null)
-    tensors.push({ name: "threshold", dtype: "f32", shape: [dSae], bytes: weights.threshold });
+    tensors.push({ name: "threshold", dtype, shape: [dSae], bytes: weights.threshold });
   return tensors;
 }
 

@@ -126,6 +126,28 @@ describe("checkpoints that we write", () => {
     },
   );
 
+  it("in f16 is half as large, and read back as SAELens reads it", async () => {
+    const shown = join(fixtures, "ours/jumprelu-f16");
+    using original = exampleSae(device, "jumprelu");
+    await saveSae(original, join(folder, "half"), { densities: new Float32Array(24), dtype: "f16" });
+    const file = "sae_weights.safetensors";
+    const bytes = readFileSync(join(folder, "half", file));
+    expect(bytes.equals(readFileSync(join(shown, file)))).toBe(true);
+    const store = await golden("ours");
+    using sae = await loadSae(shown, { device });
+    const half = await run(sae, await store.readFloats("x"));
+    expect(half.features).toBeClose(await store.readFloats("jumprelu-f16.features"), tolerance);
+    expect(half.reconstruction).toBeClose(
+      await store.readFloats("jumprelu-f16.reconstruction"),
+      tolerance,
+    );
+    await store.close();
+    // Each weight within half a unit in the last of 11 bits, or of the smallest subnormal.
+    const [rounded, exact] = [await sae.weights(), await original.weights()];
+    expect(rounded.decoder).toBeClose(exact.decoder, { rtol: 2 ** -11, atol: 2 ** -25 });
+    expect(rounded.decoder).not.toEqual(exact.decoder);
+  });
+
   it.each(["jumprelu", "topk"] as const)(
     "%s: SAELens encodes and decodes with it as we do",
     async (architecture) => {

@@ -3,7 +3,7 @@ import { writeFileAtomic, writeSafetensors } from "@latentkit/loaders/node";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { saeLensConfigOf } from "../formats/saelens-config.ts";
-import { saeLensSparsity, saeLensTensors } from "../formats/saelens-weights.ts";
+import { type SaeDType, saeLensSparsity, saeLensTensors } from "../formats/saelens-weights.ts";
 import type { Sae } from "../sae.ts";
 import type { TrainingHistory } from "../train/history.ts";
 import { files } from "./files.ts";
@@ -14,6 +14,8 @@ export interface SaveSaeOptions extends Pick<LongCallOptions, "signal"> {
   readonly history?: TrainingHistory | undefined;
   /** Share of tokens on which each latent fires, `[dSae]`, written as `sparsity.safetensors`. */
   readonly densities?: Float32Array | undefined;
+  /** `"f16"` halves the file and rounds each number to 11 bits; it is read, here and by SAELens, into f32. `"f32"` by default. */
+  readonly dtype?: SaeDType | undefined;
 }
 
 /**
@@ -27,7 +29,7 @@ export async function saveSae(
   folder: string,
   options: SaveSaeOptions = {},
 ): Promise<void> {
-  const { history, densities, signal } = options;
+  const { history, densities, signal, dtype = "f32" } = options;
   if (densities !== undefined && densities.length !== sae.config.dSae) {
     throw new ShapeError({
       code: "SHAPE_DENSITIES",
@@ -38,7 +40,7 @@ export async function saveSae(
   await mkdir(folder, { recursive: true });
   await writeSafetensors(
     join(folder, files.weights),
-    saeLensTensors(await sae.weights()),
+    saeLensTensors(await sae.weights(), dtype),
     {},
     { signal },
   );

@@ -1,1 +1,3 @@
-export {};
+export { folderReader, tinyFolder } from "./folder.ts";
+export { loadTiny, loadTinySae } from "./load.ts";
+export type { TinyFolderOptions } from "./load.ts";

@@ -1,0 +1,254 @@
+import { AbortedError } from "@latentkit/core";
+import type { LanguageModel } from "@latentkit/models";
+import { evaluateSae, spliceLoss, storeContexts } from "@latentkit/sae";
+import { openActivations } from "@latentkit/activations/node";
+import { loadHistory, loadSae } from "@latentkit/sae/node";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, relative } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { parseSuiteMetrics } from "../metrics.ts";
+import { planSuite } from "../plan.ts";
+import { onePlace, smallDocuments, smallModel, smallSuite } from "../testing/small-suite.ts";
+import { runSuite, type SuiteRun } from "./run-suite.ts";
+
+let root: string;
+let model: LanguageModel;
+let whole: SuiteRun;
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), "latentkit-suite-"));
+  model = smallModel();
+  whole = await runSuite({ ...options("whole"), suite: smallSuite({ keepActivations: true }) });
+}, 60_000);
+afterAll(async () => {
+  await rm(root, { recursive: true, force: true });
+});
+
+const options = (out: string) => ({
+  suite: smallSuite(),
+  model,
+  documents: smallDocuments(),
+  out: join(root, out),
+});
+
+/** Contents of all files of a folder but activations. */
+async function filesOf(out: string): Promise<Map<string, string>> {
+  const folder = join(root, out);
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  const paths = entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(folder, join(entry.parentPath, entry.name)))
+    // A killed write leaves its temporary file behind, which no reader looks at.
+    .filter((path) => !path.startsWith("activations") && !path.endsWith(".tmp"))
+    .toSorted();
+  const files = new Map<string, string>();
+  for (const path of paths) files.set(path, (await readFile(join(folder, path))).toString("hex"));
+  return files;
+}
+
+describe("a whole suite", () => {
+  it("runs every job and leaves every SAE with its metrics", async () => {
+    expect(whole.ran).toHaveLength(whole.plan.jobs.length);
+    expect(whole.skipped).toEqual([]);
+    const { rows, planned } = whole.metrics;
+    expect(rows.map(({ id }) => id)).toEqual(whole.plan.saes.map(({ id }) => id));
+    expect(planned).toBe(13);
+    expect(new Set(rows.map(({ path }) => path)).size).toBe(13);
+    const written: unknown = JSON.parse(await readFile(join(root, "whole/metrics.json"), "utf8"));
+    expect(parseSuiteMetrics(written)).toEqual(whole.metrics);
+    const table = await readFile(join(root, "whole/metrics.md"), "utf8");
+    for (const { path } of rows) expect(table).toContain(path);
+    expect(new Set(rows.map(({ path }) => path.split("/")[0]))).toEqual(
+      new Set(["small-res", "small-mlp", "small-att", "small-res-topk"]),
+    );
+    // The concatenated heads are 2 x 4 wide, the other sites 12.
+    for (const { site, dIn } of rows) expect(dIn).toBe(site === "att" ? 8 : 12);
+    const topk = rows.find(({ architecture }) => architecture === "topk");
+    expect(topk?.l0).toBeCloseTo(3, 1);
+    for (const [index, row] of rows.entries()) {
+      expect(row.path).toMatch(new RegExp(`average_l0_${Math.round(row.l0)}(_\\d)?$`));
+      const { counts, dead } = row.densities;
+      expect(counts.reduce((sum, count) => sum + count, dead)).toBe(24);
+      expect(row.dead).toBeCloseTo(dead / 24);
+      // The stronger of two sparsities has fewer active latents.
+      if (row.sparsity === 0.1) expect(row.l0).toBeLessThan(rows[index - 1]!.l0);
+    }
+  });
+
+  it.each(["res", "att"] as const)(
+    "says of %s what a measurement of its own says",
+    async (site) => {
+      const row = whole.metrics.rows.find((one) => one.site === site && one.layer === 1)!;
+      using sae = await loadSae(join(root, "whole", row.path), { device: model.device });
+      expect(await sae.identity()).toBe(row.identity);
+      expect((await loadHistory(join(root, "whole", row.path)))?.presentations).toBe(2048);
+      const store = await openActivations(join(root, `whole/activations/${site}/layer_1`));
+      const metrics = await evaluateSae(sae, store);
+      expect(metrics.l0).toBe(row.l0);
+      expect(metrics.fvu).toBe(row.fvu);
+      expect(metrics.fvuInterval).toEqual(row.fvuInterval);
+      const splice = await spliceLoss(model, sae, await storeContexts(store, { limit: 8 }), {
+        mask: store.manifest.mask,
+      });
+      expect(splice.delta).toBe(row.deltaLoss);
+      expect(splice.recovered).toBe(row.lossRecovered);
+      expect(splice.site).toBe(row.hookName);
+      // Zeros there change the logits: the site was really edited.
+      expect(splice.ablatedLoss).not.toBe(splice.cleanLoss);
+    },
+  );
+
+  it("removes activations unless they are to be kept, and is otherwise the same", async () => {
+    const { metrics } = await runSuite(options("removed"));
+    expect(metrics).toEqual(whole.metrics);
+    expect(existsSync(join(root, "removed/activations/res/layer_0"))).toBe(false);
+    expect(await filesOf("removed")).toEqual(await filesOf("whole"));
+  });
+
+  it("does nothing again, not even the harvests whose activations are gone", async () => {
+    const before = await stat(join(root, "whole", whole.metrics.rows[0]!.path, "cfg.json"));
+    await rm(join(root, "whole/activations"), { recursive: true });
+    const again = await runSuite(options("whole"));
+    expect(again.ran).toEqual([]);
+    expect(again.skipped.toSorted()).toEqual(whole.plan.jobs.map(({ id }) => id).toSorted());
+    expect(again.metrics).toEqual(whole.metrics);
+    const after = await stat(join(root, "whole", whole.metrics.rows[0]!.path, "cfg.json"));
+    expect(after.mtimeMs).toBe(before.mtimeMs);
+  });
+});
+
+describe("a suite that was stopped", () => {
+  const small = (out: string) => ({ ...options(out), suite: smallSuite(onePlace) });
+  const jobs = 1 + 3 * 3;
+
+  /** Goes on, and compares with a run without a stop; what was finished must not be done again. */
+  async function expectSame(out: string): Promise<void> {
+    const finished = [...(await filesOf(out)).keys()]
+      .filter((path) => path.endsWith("job.json"))
+      .map((path) => path.slice("jobs/".length, -"/job.json".length));
+    const resumed = await runSuite(small(out));
+    for (const id of finished) expect(resumed.skipped).toContain(id);
+    expect(resumed.ran.length + finished.length).toBe(jobs);
+    expect(await filesOf(out)).toEqual(await filesOf("place"));
+  }
+
+  beforeAll(async () => {
+    await runSuite(small("place"));
+  }, 60_000);
+
+  it.each([
+    ["harvest", 1],
+    ["train-sae", 20],
+    ["evaluate-sae", 2],
+    ["splice", 3],
+  ])("in %s goes on, and ends with the same bytes", async (stage, times) => {
+    const out = `stopped-${stage}`;
+    const controller = new AbortController();
+    let seen = 0;
+    const stopped = runSuite({
+      ...small(out),
+      signal: controller.signal,
+      onProgress: (event) => {
+        if (event.stage.endsWith(`: ${stage}`) && ++seen === times) controller.abort();
+      },
+    });
+    await expect(stopped).rejects.toThrow(AbortedError);
+    await expectSame(out);
+  });
+
+  it("by a kill goes on, and ends with the same bytes", async () => {
+    const out = "killed";
+    const child = fileURLToPath(new URL("../testing/suite-child.ts", import.meta.url));
+    const running = spawn(
+      process.execPath,
+      ["--conditions=@latentkit/source", "--import", "tsx", child, join(root, out)],
+      { stdio: "ignore" },
+    );
+    // Somewhere after the first SAE.
+    const [first] = planSuite(smallSuite(onePlace), model.config).saes;
+    while (!existsSync(join(root, out, "jobs", first!.id, "export/job.json"))) {
+      expect(running.exitCode).toBeNull();
+      await sleep(5);
+    }
+    running.kill("SIGKILL");
+    await once(running, "exit");
+    await expectSame(out);
+  }, 60_000);
+
+  it("does a job again whose files were damaged, and none beside it but what it reads", async () => {
+    const row = whole.metrics.rows[2]!;
+    await writeFile(join(root, "removed/jobs", row.id, "train/sae/cfg.json"), "{}");
+    const { ran } = await runSuite(options("removed"));
+    expect(ran).toEqual([`${row.site}/layer_${row.layer}/harvest`, `${row.id}/train`]);
+    expect(await filesOf("removed")).toEqual(await filesOf("whole"));
+  });
+});
+
+describe("a suite of other inputs", () => {
+  it("refuses another model, text or setting, and says which", async () => {
+    const differs = (message: RegExp) =>
+      expect.objectContaining({
+        code: "SUITE_JOB_DIFFERS",
+        message: expect.stringMatching(message),
+      });
+    const files = await filesOf("whole");
+    await expect(runSuite({ ...options("whole"), model: smallModel(4) })).rejects.toThrow(
+      differs(/res\/layer_0\/harvest was done from other inputs: model\.weightsHash was/),
+    );
+    await expect(
+      runSuite({ ...options("whole"), documents: smallDocuments("other words") }),
+    ).rejects.toThrow(differs(/text was "numbered words" and is "other words"/));
+    await expect(
+      runSuite({ ...options("whole"), suite: smallSuite({ heldOut: 0.5 }) }),
+    ).rejects.toThrow(differs(/harvest\.heldOut was 0\.25 and is 0\.5/));
+    await expect(
+      runSuite({ ...options("whole"), suite: smallSuite({ spliceContexts: 4 }) }),
+    ).rejects.toThrow(differs(/evaluation\.spliceContexts was 8 and is 4/));
+    expect(await filesOf("whole")).toEqual(files);
+  });
+
+  it("refuses to go on with a job that was begun from other inputs", async () => {
+    const controller = new AbortController();
+    const onProgress = ({ stage }: { readonly stage: string }) => {
+      if (stage.endsWith("train-sae")) controller.abort();
+    };
+    const stopped = runSuite({ ...options("begun"), signal: controller.signal, onProgress });
+    await expect(stopped).rejects.toThrow(AbortedError);
+    const id = planSuite(smallSuite(), model.config).saes[0]!.id;
+    await rm(join(root, "begun/jobs/res/layer_0/harvest"), { recursive: true });
+    await expect(runSuite({ ...options("begun"), model: smallModel(4) })).rejects.toThrow(
+      expect.objectContaining({ message: expect.stringContaining(`${id}/train was begun`) }),
+    );
+  });
+
+  it("does only what changed again where that is asked for", async () => {
+    const place = { ...options("redone"), suite: smallSuite(onePlace) };
+    const first = await runSuite(place);
+    const files = await filesOf("redone");
+    const suite = smallSuite({ ...onePlace, spliceContexts: 4 });
+    const redone = await runSuite({ ...place, suite, redo: true });
+    expect(redone.ran.filter((id) => id.endsWith("/train"))).toEqual([]);
+    expect(redone.ran.filter((id) => id.endsWith("/evaluate"))).toHaveLength(3);
+    const back = await runSuite({ ...place, redo: true });
+    expect(back.metrics).toEqual(first.metrics);
+    expect(await filesOf("redone")).toEqual(files);
+  });
+
+  it("notices text that changed under the same name", async () => {
+    const { id } = whole.metrics.rows[0]!;
+    await rm(join(root, "whole/jobs", id, "train/job.json"));
+    const documents = smallDocuments();
+    const changed = {
+      identity: documents.identity,
+      open: () => [...(documents.open() as Iterable<{ id: string; text: string }>)].slice(1),
+    };
+    await expect(runSuite({ ...options("whole"), documents: changed })).rejects.toThrow(
+      expect.objectContaining({ code: "SUITE_HARVEST_DIFFERS" }),
+    );
+  });
+});
