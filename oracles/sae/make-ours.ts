@@ -3,10 +3,12 @@
  *
  *     npx tsx --conditions=@latentkit/source oracles/sae/make-ours.ts
  *
- * Then `python oracles/sae/check_saelens_reads.py`.
+ * Then `python oracles/sae/check_saelens_reads.py`, and `python oracles/npz/check_numpy_reads.py` for params.npz.
  */
+import { writeFileAtomic } from "@latentkit/loaders/node";
 import { createReferenceBackend, Device } from "@latentkit/tensor";
 import { fileURLToPath } from "node:url";
+import { gemmaScopeNpz } from "../../packages/sae/src/formats/gemma-scope.ts";
 import { saveSae } from "../../packages/sae/src/node/save-sae.ts";
 import { exampleSae } from "../../packages/sae/src/testing/example-sae.ts";
 
@@ -31,5 +33,9 @@ for (const architecture of ["jumprelu", "topk"] as const) {
       new URL("../../packages/sae/src/__fixtures__/ours/jumprelu-f16", import.meta.url),
     ),
     { densities, dtype: "f16" },
+  );
+  await writeFileAtomic(
+    fileURLToPath(new URL("../../packages/sae/src/__fixtures__/ours/params.npz", import.meta.url)),
+    await gemmaScopeNpz(sae),
   );
 }

@@ -29,7 +29,7 @@ describe("MODEL tiny", () => {
   it("is inspected as its checkpoint", async () => {
     const { code, stdout } = await run(["inspect", "tiny", "--json"], { env });
     expect(code).toBe(0);
-    expect(JSON.stringify(JSON.parse(stdout))).toContain("blocks.5.hook_resid_post");
+    expect(JSON.stringify(JSON.parse(stdout))).toContain("blocks.L.hook_resid_post");
   });
 
   it.each([

@@ -10,6 +10,8 @@ export type { LlamaConfigJson } from "./gguf/llama.ts";
 export { openGguf } from "./gguf/open-gguf.ts";
 export type { GgufStore } from "./gguf/open-gguf.ts";
 export type { GgufMetadata, GgufValue } from "./gguf/metadata.ts";
+export { encodeNpz, parseNpz } from "./npz/npz.ts";
+export type { NpyArray, NpyArrayToWrite, NpyDType } from "./npz/npy.ts";
 export { encodeSafetensors } from "./safetensors/encode-safetensors.ts";
 export type { TensorToWrite } from "./safetensors/encode-safetensors.ts";
 export { openSafetensors } from "./safetensors/open-safetensors.ts";

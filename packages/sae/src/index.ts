@@ -16,10 +16,12 @@ export type { EvaluateSaeOptions, EvaluationRows, SaeMetrics } from "./evaluate/
 export { spliceLoss } from "./evaluate/splice-loss.ts";
 export type { SpliceContext, SpliceLossOptions, SpliceResult } from "./evaluate/splice-loss.ts";
 export { storeContexts } from "./evaluate/store-contexts.ts";
+export { gemmaScopeFile, gemmaScopeNpz, saeFromGemmaScopeNpz } from "./formats/gemma-scope.ts";
+export type { GemmaScopeNpzOptions, GemmaScopeReadOptions } from "./formats/gemma-scope.ts";
 export { parseSaeLensConfig, saeLensConfigOf } from "./formats/saelens-config.ts";
 export type { SaeLensConfig } from "./formats/saelens-config.ts";
 export { readSaeLensWeights, saeLensSparsity, saeLensTensors } from "./formats/saelens-weights.ts";
-export type { ReadSaeOptions } from "./formats/saelens-weights.ts";
+export type { ReadSaeOptions, SaeDType } from "./formats/saelens-weights.ts";
 export { identityOf } from "./identity.ts";
 export { Sae } from "./sae.ts";
 export { memoryCheckpoints } from "./train/checkpoint.ts";

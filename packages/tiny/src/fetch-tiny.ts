@@ -52,10 +52,10 @@ export function missingFile(name: string, where: string, cause?: unknown): IoErr
   });
 }
 
-function refused(url: string, message: string, cause?: unknown): IoError {
+function refused(url: string, why: string, cause?: unknown): IoError {
   return new IoError({
     code: "TINY_FETCH",
-    message,
+    message: `the data of the embedded model cannot be fetched: ${why}`,
     fix: "check the address and the connection, then load again",
     where: url,
     cause,

@@ -1,3 +1,5 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { createServer, request } from "node:http";
 import { connect } from "node:net";
@@ -209,6 +211,18 @@ describe("latentkit open", () => {
     expect(await opened).toMatchObject({ code: 0, stderr: "" });
     expect(addresses).toHaveLength(1);
     await expect(fetch(addresses[0]!)).rejects.toThrow("fetch failed");
+  });
+
+  it("ends with 0 by Ctrl-C, as a process of its own", async () => {
+    const main = join(import.meta.dirname, "../main.ts");
+    const flags = ["--conditions=@latentkit/source", "--import", import.meta.resolve("tsx")];
+    const child = spawn(process.execPath, [...flags, main, "open", folder, "--port", "0"]);
+    child.stdout.on("data", (chunk) => {
+      if (String(chunk).includes("http://")) child.kill("SIGINT");
+    });
+    const [code, signal] = await once(child, "exit");
+    // Windows has no signals: there the process ends at once.
+    expect([code, signal]).toEqual(process.platform === "win32" ? [null, "SIGINT"] : [0, null]);
   });
 
   it("ends although a connection is still open", async () => {

@@ -1,11 +1,11 @@
 import { ConfigError } from "@latentkit/core";
 import { didYouMean } from "@latentkit/loaders";
 import { readText } from "@latentkit/loaders/node";
-import { parseProse, tinyMixture, type WorldDocument } from "@latentkit/worlds";
+import { parseProse, personas, tinyMixture, type WorldDocument } from "@latentkit/worlds";
 
 /** Which documents to make. */
 export interface WorldsChoice {
-  /** A world of the mixture, or `mixture` for all of them. */
+  /** A world of the mixture, `personas-redrawn`, or `mixture` for all of it. */
   readonly name: string;
   readonly seed: number;
   readonly stage: "base" | "instruct";
@@ -23,13 +23,11 @@ export async function openWorlds(choice: WorldsChoice): Promise<() => WorldDocum
   const prose = choice.prose === undefined ? undefined : parseProse(await readText(choice.prose));
   const mixture = tinyMixture({ seed, stage, prose });
   if (name === "mixture") return () => mixture.next();
-  const world = mixture.parts.find((part) => part.world.name === name)?.world;
-  if (world === undefined)
-    throw unknownWorld(
-      name,
-      mixture.parts.map((part) => part.world.name),
-      choice,
-    );
+  const worlds = new Map(mixture.parts.map(({ world }) => [world.name, world]));
+  // The negative control of the personas is no part of any mixture.
+  worlds.set("personas-redrawn", personas({ seed, redraw: "turn" }));
+  const world = worlds.get(name);
+  if (world === undefined) throw unknownWorld(name, [...worlds.keys()], choice);
   let next = 0;
   return () => world.document(next++);
 }

@@ -49,7 +49,8 @@ export async function readSaeLensWeights(
     decoderBias: await read("b_dec", [dIn]),
     threshold: await readThreshold(parsed, read, dSae),
   };
-  await checkScalingFactor(store);
+  if (store.has("scaling_factor"))
+    checkScalingFactor(await store.readFloats("scaling_factor"), store.name);
   if (parsed.scaledInput)
     weights = foldInputScale(weights, inputScaleOf(options.inputScale, store.name));
   if (parsed.rescaleByDecoderNorm) weights = foldDecoderNorms(weights);
@@ -104,16 +105,14 @@ async function readThreshold(
   return (await read("threshold", [dSae])).map((value) => Math.max(value, 0));
 }
 
-/** Older files hold a scaling factor that is all ones unless it was fine-tuned. */
-async function checkScalingFactor(store: TensorStore): Promise<void> {
-  if (!store.has("scaling_factor")) return;
-  const factors = await store.readFloats("scaling_factor");
-  if (factors.every((factor) => Math.abs(factor - 1) <= 1e-5)) return;
+/** Older files hold a scaling factor that is all ones unless it was fine-tuned. Throws ConfigError `SAE_UNSUPPORTED`. */
+export function checkScalingFactor(factors: Float32Array | undefined, where: string): void {
+  if (factors?.every((factor) => Math.abs(factor - 1) <= 1e-5) !== false) return;
   throw new ConfigError({
     code: "SAE_UNSUPPORTED",
     message: "this SAE has a fine-tuned scaling_factor, which is not supported",
     fix: "fold it into the weights and save again",
-    where: store.name,
+    where,
   });
 }
 
@@ -155,7 +154,8 @@ function foldDecoderNorms(weights: SaeWeights): SaeWeights {
   };
 }
 
-function checkFinite(name: string, values: Float32Array, where: string): void {
+/** Throws FormatError `SAE_WEIGHTS_NOT_FINITE`, naming the element. */
+export function checkFinite(name: string, values: Float32Array, where: string): void {
   const at = values.findIndex((value) => !Number.isFinite(value));
   if (at < 0) return;
   throw new FormatError({
@@ -167,7 +167,7 @@ function checkFinite(name: string, values: Float32Array, where: string): void {
 }
 
 /** `[rows, columns]` to `[columns, rows]`, in tiles that stay in the cache. */
-function transposed(
+export function transposed(
   values: Float32Array,
   rows: number,
   columns: number,

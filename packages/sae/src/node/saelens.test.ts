@@ -129,7 +129,10 @@ describe("checkpoints that we write", () => {
   it("in f16 is half as large, and read back as SAELens reads it", async () => {
     const shown = join(fixtures, "ours/jumprelu-f16");
     using original = exampleSae(device, "jumprelu");
-    await saveSae(original, join(folder, "half"), { densities: new Float32Array(24), dtype: "f16" });
+    await saveSae(original, join(folder, "half"), {
+      densities: new Float32Array(24),
+      dtype: "f16",
+    });
     const file = "sae_weights.safetensors";
     const bytes = readFileSync(join(folder, "half", file));
     expect(bytes.equals(readFileSync(join(shown, file)))).toBe(true);

@@ -3,7 +3,9 @@ import { writeFileAtomic, writeSafetensors } from "@latentkit/loaders/node";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { saeLensConfigOf } from "../formats/saelens-config.ts";
+import { roundedToF16 } from "../formats/round-weights.ts";
 import { type SaeDType, saeLensSparsity, saeLensTensors } from "../formats/saelens-weights.ts";
+import { identityOf } from "../identity.ts";
 import type { Sae } from "../sae.ts";
 import type { TrainingHistory } from "../train/history.ts";
 import { files } from "./files.ts";
@@ -22,7 +24,7 @@ export interface SaveSaeOptions extends Pick<LongCallOptions, "signal"> {
  * Writes `cfg.json` and `sae_weights.safetensors` as SAELens 6 has them (`SAE.load_from_disk` reads the folder unchanged), and
  * what else there is. The same SAE gives the same bytes. `cfg.json` comes last, so that a folder with one is complete.
  *
- * @throws IoError `DISK_FULL`, `FILE_DENIED`; ShapeError `SHAPE_DENSITIES`; AbortedError
+ * @throws IoError `DISK_FULL`, `FILE_DENIED`; ShapeError `SHAPE_DENSITIES`; ConfigError `SAE_F16_RANGE`; AbortedError
  */
 export async function saveSae(
   sae: Sae,
@@ -37,10 +39,12 @@ export async function saveSae(
       fix: "give one density a latent",
     });
   }
+  const weights = await sae.weights();
+  const stored = dtype === "f16" ? roundedToF16(weights) : weights;
   await mkdir(folder, { recursive: true });
   await writeSafetensors(
     join(folder, files.weights),
-    saeLensTensors(await sae.weights(), dtype),
+    saeLensTensors(stored, dtype),
     {},
     { signal },
   );
@@ -52,7 +56,10 @@ export async function saveSae(
       { signal },
     );
   if (history !== undefined) {
-    const training = { schemaVersion: 1, identity: await sae.identity(), history };
+    // Of what a reader will get, which rounding made another SAE.
+    const identity =
+      stored === weights ? await sae.identity() : await identityOf(sae.config, stored);
+    const training = { schemaVersion: 1, identity, history };
     await writeFileAtomic(join(folder, files.training), `${JSON.stringify(training, null, 1)}\n`, {
       signal,
     });

@@ -8,7 +8,14 @@ import {
   writeSafetensors,
 } from "@latentkit/loaders/node";
 import type { LanguageModel } from "@latentkit/models";
-import { evaluateSae, recipe, spliceLoss, storeContexts } from "@latentkit/sae";
+import {
+  evaluateSae,
+  gemmaScopeFile,
+  gemmaScopeNpz,
+  recipe,
+  spliceLoss,
+  storeContexts,
+} from "@latentkit/sae";
 import { loadHistory, loadSae, saveSae, trainSae } from "@latentkit/sae/node";
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -179,6 +186,10 @@ export async function runExport(
     ...(history === null ? {} : { history }),
   });
   if (history !== null) names.push("training.json");
+  if (planned.architecture === "jumprelu") {
+    await writeFileAtomic(join(target, gemmaScopeFile), await gemmaScopeNpz(sae), { signal });
+    names.push(gemmaScopeFile);
+  }
   const row: SuiteRow = { ...planned, path, ...figures };
   await writeFileAtomic(join(folder.path, rowFile), jsonText(row));
   return [...names.map((name) => `${path}/${name}`), `${folder.name}/${rowFile}`];

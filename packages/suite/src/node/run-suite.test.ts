@@ -1,6 +1,6 @@
 import { AbortedError } from "@latentkit/core";
 import type { LanguageModel } from "@latentkit/models";
-import { evaluateSae, spliceLoss, storeContexts } from "@latentkit/sae";
+import { evaluateSae, saeFromGemmaScopeNpz, spliceLoss, storeContexts } from "@latentkit/sae";
 import { openActivations } from "@latentkit/activations/node";
 import { loadHistory, loadSae } from "@latentkit/sae/node";
 import { spawn } from "node:child_process";
@@ -102,6 +102,21 @@ describe("a whole suite", () => {
       expect(splice.ablatedLoss).not.toBe(splice.cleanLoss);
     },
   );
+
+  it("exports JumpReLU SAEs for Gemma Scope's readers too, and TopK ones not", async () => {
+    for (const { path, architecture, hookName } of whole.metrics.rows) {
+      const folder = join(root, "whole", path);
+      const file = join(folder, "params.npz");
+      expect(existsSync(file), path).toBe(architecture === "jumprelu");
+      if (architecture !== "jumprelu") continue;
+      const bytes = new Uint8Array(await readFile(file));
+      using back = await saeFromGemmaScopeNpz(bytes, { device: model.device, where: file });
+      using sae = await loadSae(folder, { device: model.device });
+      expect(sae.config.metadata.hookName).toBe(hookName);
+      // Exports need no folding, so that nothing may be rounded either.
+      expect(await back.weights()).toEqual(await sae.weights());
+    }
+  });
 
   it("removes activations unless they are to be kept, and is otherwise the same", async () => {
     const { metrics } = await runSuite(options("removed"));
