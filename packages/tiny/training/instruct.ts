@@ -26,7 +26,7 @@ const documents = tinyMixture({ seed, stage: "instruct" });
 const examples = [];
 while (examples.length < steps * batchSize) {
   const { turns } = documents.next();
-  if (turns !== null) examples.push(chatExample(tokenizer, turns, { maxLength: 256 }));
+  if (turns !== null) examples.push(chatExample(tokenizer, turns, { maxLength: 160 }));
 }
 const adapter = createAdapter({ model, rank: 16, alpha: 32, seed });
 const history = await trainAdapter({

@@ -52,6 +52,13 @@ for (const row of metrics.rows) {
     ...(history === null ? {} : { history }),
   });
   sae.dispose();
+  // The suite knew the model by the folder it lay in.
+  const path = join(data, "sae", `layer_${row.layer}`, "cfg.json");
+  const config = z
+    .looseObject({ metadata: z.looseObject({ model_name: z.string() }) })
+    .parse(JSON.parse(await readFile(path, "utf8")));
+  config.metadata.model_name = "tiny";
+  await writeFileAtomic(path, `${JSON.stringify(config, null, 2)}\n`);
 }
 device.dispose();
 
