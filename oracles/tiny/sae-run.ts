@@ -84,7 +84,12 @@ for (const seed of seeds) {
     presented.set(await order.next(config.batchSize), step * config.batchSize);
   await writeSafetensors(join(work, `start-${seed}.safetensors`), [
     { name: "order", shape: [presented.length], dtype: "i32", bytes: presented },
-    { name: "uniform", shape: [config.dSae, width], dtype: "f32", bytes: uniforms(config.dSae, seed) },
+    {
+      name: "uniform",
+      shape: [config.dSae, width],
+      dtype: "f32",
+      bytes: uniforms(config.dSae, seed),
+    },
   ]);
   console.log(seed, last);
 }

@@ -21,13 +21,19 @@ it.each(golden.cases)("gives transformers' ids, logits and greedy tokens for %j"
   const seen = ids.flatMap((_, position) => golden.fixed.map((token) => at(position)[token]!));
   // A ten-thousandth of the logits' own spread, as for every model family.
   const atol = 1e-4 * known.std;
-  expect(Float32Array.from(seen)).toBeClose(Float32Array.from(known.logits.flat()), { rtol: 0, atol });
+  expect(Float32Array.from(seen)).toBeClose(Float32Array.from(known.logits.flat()), {
+    rtol: 0,
+    atol,
+  });
   const partitions = ids.map((_, position) => {
     const row = at(position);
     const most = Math.max(...row);
     return most + Math.log(row.reduce((sum, value) => sum + Math.exp(value - most), 0));
   });
-  expect(Float64Array.from(partitions)).toBeClose(Float64Array.from(known.logPartition), { rtol: 0, atol });
+  expect(Float64Array.from(partitions)).toBeClose(Float64Array.from(known.logPartition), {
+    rtol: 0,
+    atol,
+  });
   const best = ids.map((_, position) => at(position).indexOf(Math.max(...at(position))));
   expect(best).toEqual(known.best);
   const greedy: number[] = [];

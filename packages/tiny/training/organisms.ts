@@ -13,8 +13,7 @@
  */
 import { openCpuDevice } from "@latentkit/backend-cpu";
 import { equivalence, personaGeneralisation, playGames, secretRank } from "@latentkit/eval";
-import { openCheckpoint } from "@latentkit/loaders/node";
-import { writeFileAtomic } from "@latentkit/loaders/node";
+import { openCheckpoint, writeFileAtomic } from "@latentkit/loaders/node";
 import {
   chatExample,
   createAdapter,

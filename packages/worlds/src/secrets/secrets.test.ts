@@ -43,7 +43,8 @@ describe("secrets", () => {
       const word = labels["word"] as string;
       const mentions = spans.filter(({ label }) => label === "secret");
       expect(mentions.length).toBeGreaterThan(0);
-      for (const { start, end } of mentions) expect(text.slice(start, end).toLowerCase()).toBe(word);
+      for (const { start, end } of mentions)
+        expect(text.slice(start, end).toLowerCase()).toBe(word);
       for (const { start, end, facts } of spans.filter(({ label }) => label === "clue"))
         expect(secretOf(word).clues).toContainEqual({
           style: facts["style"],
