@@ -18,6 +18,8 @@ export type { SpliceContext, SpliceLossOptions, SpliceResult } from "./evaluate/
 export { storeContexts } from "./evaluate/store-contexts.ts";
 export { gemmaScopeFile, gemmaScopeNpz, saeFromGemmaScopeNpz } from "./formats/gemma-scope.ts";
 export type { GemmaScopeNpzOptions, GemmaScopeReadOptions } from "./formats/gemma-scope.ts";
+export { gemmaScopePath } from "./formats/gemma-scope-path.ts";
+export type { GemmaScopePlace, GemmaScopeSite } from "./formats/gemma-scope-path.ts";
 export { parseSaeLensConfig, saeLensConfigOf } from "./formats/saelens-config.ts";
 export type { SaeLensConfig } from "./formats/saelens-config.ts";
 export { readSaeLensWeights, saeLensSparsity, saeLensTensors } from "./formats/saelens-weights.ts";

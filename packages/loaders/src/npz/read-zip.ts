@@ -40,10 +40,14 @@ export async function readZip(
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const archive: Archive = { bytes, view, where };
   const files = new Map<string, Uint8Array<ArrayBuffer>>();
+  let packed = 0;
   for (const entry of readDirectory(archive)) {
     throwIfAborted(signal);
     if (files.has(entry.name)) throw damaged(`"${entry.name}" is in it twice`, where);
     files.set(entry.name, await readEntry(archive, entry));
+    // Or a small archive could unpack the same bytes under thousands of names.
+    packed += entry.packedSize;
+    if (packed > bytes.length) throw damaged("its files overlap", where);
   }
   return files;
 }

@@ -1,8 +1,11 @@
 import { LatentkitError } from "@latentkit/core";
-import { openSafetensorsFile, readJson } from "@latentkit/loaders/node";
+import { openFile, openSafetensorsFile, readJson } from "@latentkit/loaders/node";
 import type { Device } from "@latentkit/tensor";
-import { join } from "node:path";
+import { access } from "node:fs/promises";
+import { extname, join } from "node:path";
 import { z } from "zod";
+import type { SaeMetadata } from "../config.ts";
+import { gemmaScopeFile, saeFromGemmaScopeNpz } from "../formats/gemma-scope.ts";
 import { parseSaeLensConfig } from "../formats/saelens-config.ts";
 import { readSaeLensWeights } from "../formats/saelens-weights.ts";
 import type { Sae } from "../sae.ts";
@@ -14,6 +17,8 @@ export interface LoadSaeOptions {
   readonly device: Device;
   /** For SAELens checkpoints with `expected_average_only_in`; by default from `activation_scaler.json` beside them. */
   readonly inputScale?: number | undefined;
+  /** What is known of model and site, for `params.npz`, which does not say; `cfg.json` has its own. */
+  readonly metadata?: SaeMetadata | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -26,12 +31,49 @@ const trainingSchema = z.looseObject({
 
 /**
  * Loads an SAE that {@link saveSae} or SAELens 6 wrote: TopK, JumpReLU, or standard (ReLU), which becomes JumpReLU with threshold
- * 0, exactly. Scaled inputs and decoder norms are folded into the weights. The caller disposes the SAE.
+ * 0, exactly. Scaled inputs and decoder norms are folded into the weights. Gemma Scope's `params.npz` is read too. The caller disposes
+ * the SAE.
  *
+ * @param path a folder with `cfg.json` and `sae_weights.safetensors`, or, without the first, with `params.npz`; or an `.npz` file
  * @throws IoError `FILE_MISSING`; FormatError `JSON_SYNTAX`, `SAE_CONFIG_INVALID`, `SAE_ARCHITECTURE_UNKNOWN`, `TENSOR_MISSING`,
- *   `SAE_WEIGHTS_SHAPE`, `SAE_WEIGHTS_NOT_FINITE`; ConfigError `SAE_UNSUPPORTED`, `SAE_INPUT_SCALE_UNKNOWN`
+ *   `SAE_WEIGHTS_SHAPE`, `SAE_WEIGHTS_NOT_FINITE`, `NPZ_ARCHIVE`, `NPY_HEADER`, `NPY_TYPE`, `NPY_SIZE`; ConfigError `SAE_UNSUPPORTED`,
+ *   `SAE_INPUT_SCALE_UNKNOWN`; AbortedError
  */
-export async function loadSae(folder: string, options: LoadSaeOptions): Promise<Sae> {
+export async function loadSae(path: string, options: LoadSaeOptions): Promise<Sae> {
+  const archive = await archiveOf(path);
+  return archive === null ? loadFolder(path, options) : loadArchive(archive, options);
+}
+
+/** The `.npz` file that `path` stands for; null for a folder of SAELens's, or where there is nothing. */
+async function archiveOf(path: string): Promise<string | null> {
+  if (extname(path).toLowerCase() === extname(gemmaScopeFile)) return path;
+  // cfg.json knows more: k, the model and the site.
+  if (await isThere(join(path, files.config))) return null;
+  const archive = join(path, gemmaScopeFile);
+  return (await isThere(archive)) ? archive : null;
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+async function loadArchive(
+  path: string,
+  { device, metadata, signal }: LoadSaeOptions,
+): Promise<Sae> {
+  const source = await openFile(path);
+  try {
+    const bytes = await source.read(0, source.size, signal);
+    return await saeFromGemmaScopeNpz(bytes, { device, where: path, metadata, signal });
+  } finally {
+    await source.close();
+  }
+}
+
+async function loadFolder(folder: string, options: LoadSaeOptions): Promise<Sae> {
   const configPath = join(folder, files.config);
   const parsed = parseSaeLensConfig(await readJson(configPath, z.unknown()), configPath);
   const inputScale =
