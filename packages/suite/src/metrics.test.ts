@@ -86,10 +86,10 @@ it("counts every latent's density once", () => {
 it("names folders as Gemma Scope does, and never one twice", () => {
   const sae = { architecture: "jumprelu", site: "att", layer: 3, width: 1536 } as const;
   const path = releasePath("tiny", sae, 41.6, new Set());
-  expect(path).toBe("tiny-att/layer_3/width_1536/average_l0_42");
+  expect(path).toBe("tiny-att/layer_3/width_1.5k/average_l0_42");
   expect(releasePath("tiny", sae, 42.1, new Set([path]))).toBe(`${path}_2`);
   expect(releasePath("tiny", sae, 42.1, new Set([path, `${path}_2`]))).toBe(`${path}_3`);
   expect(releasePath("tiny", { ...sae, architecture: "topk" }, 32, new Set())).toBe(
-    "tiny-att-topk/layer_3/width_1536/average_l0_32",
+    "tiny-att-topk/layer_3/width_1.5k/average_l0_32",
   );
 });
