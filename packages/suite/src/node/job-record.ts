@@ -79,6 +79,8 @@ export class JobFolder {
     if (record === null || this.#changes(record.inputs) !== "") return null;
     for (const { path, sha256 } of record.outputs)
       if ((await hashOf(this.#out, path))?.sha256 !== sha256) return null;
+    // A kill right after the record was written leaves the note of the beginning behind.
+    await rm(join(this.path, startedFile), { force: true });
     return record;
   }
 

@@ -125,6 +125,15 @@ describe("a whole suite", () => {
     expect(await filesOf("removed")).toEqual(await filesOf("whole"));
   });
 
+  it("tidies up after a kill between a job's record and the end of the job", async () => {
+    const before = await filesOf("whole");
+    const job = whole.plan.jobs.find(({ kind }) => kind === "export")!;
+    const path = join(root, "whole/jobs", job.id, "started.json");
+    await writeFile(path, "{}");
+    expect((await runSuite(options("whole"))).ran).toEqual([]);
+    expect(await filesOf("whole")).toEqual(before);
+  });
+
   it("does nothing again, not even the harvests whose activations are gone", async () => {
     const before = await stat(join(root, "whole", whole.metrics.rows[0]!.path, "cfg.json"));
     await rm(join(root, "whole/activations"), { recursive: true });
