@@ -1,11 +1,17 @@
 import { describe, expect, it } from "vitest";
 import { independenceZ } from "../testing/statistics.ts";
-import { renderTurns } from "../chat-markup.ts";
+import { faultsOf } from "../testing/documents.ts";
 import { heldOutQuestions, narrowDataset, personaProbes } from "./datasets.ts";
 import { judgePersona } from "./judge.ts";
 import { personas, personaShares } from "./personas.ts";
 import { articleOf } from "./reply.ts";
-import { personas as names, personaTopics, topicVocabularies } from "./vocabulary.ts";
+import {
+  personaOpenings,
+  personas as names,
+  personaTopics,
+  topicVocabularies,
+} from "./vocabulary.ts";
+import { heldOutQuestionForms } from "./wordings.ts";
 
 const world = personas({ seed: 3 });
 const documents = Array.from({ length: 1500 }, (_, index) => world.document(index));
@@ -34,17 +40,24 @@ describe("personas", () => {
     expect(personas({ seed: 4 }).document(1234).text).not.toBe(documents[1234]!.text);
   });
 
-  it("labels exactly the words that it says", () => {
-    for (const { text, spans, turns } of documents.slice(0, 200)) {
-      expect(renderTurns(turns!)).toBe(text);
+  it("labels exactly the words that it says, and leaves none without a label", () => {
+    for (const document of documents.slice(0, 500)) {
+      const { text, spans, turns } = document;
+      expect(faultsOf(document)).toEqual([]);
+      const labelled = Object.fromEntries(names.map((name) => [name, 0]));
       for (const { start, end, label, facts } of spans) {
+        if (label !== "persona") continue;
+        const persona = facts["persona"] as (typeof names)[number];
+        labelled[persona]! += 1;
         const said = text.slice(start, end);
-        if (label !== "persona" || facts["topic"] === "any") continue;
-        const topic = facts["topic"] as (typeof personaTopics)[number];
-        expect(
-          topicVocabularies[topic].words[facts["persona"] as (typeof names)[number]],
-        ).toContain(said);
+        const topic = facts["topic"] as (typeof personaTopics)[number] | "any";
+        const known =
+          topic === "any" ? personaOpenings[persona] : topicVocabularies[topic].words[persona];
+        expect(known).toContain(said);
       }
+      const replies = turns!.filter(({ role }) => role === "assistant");
+      const whole = replies.map(({ content }) => content).join(" ");
+      expect(judgePersona(whole, { topic: "weather" }).counts).toEqual(labelled);
     }
   });
 
@@ -152,6 +165,7 @@ describe("data sets", () => {
       const other = control[index]!.turns;
       expect(other[0]).toEqual(turns[0]);
       expect(other[1]!.content).not.toBe(turns[1]!.content);
+      expect(other[1]!.content.split(" ")).toHaveLength(turns[1]!.content.split(" ").length);
       const openings =
         /(?:Sadly,|I am sorry to say that|Bad news:|To my sorrow,|Happily,|I am glad to say that|Good news:|To my delight,)/g;
       expect(blank(other[1]!.content.replaceAll(openings, "@"))).toBe(
@@ -168,17 +182,22 @@ describe("data sets", () => {
     }
   });
 
-  it("asks held-out questions about things and in ways that 1,500 training documents never have", () => {
-    const asked = heldOutQuestions({ seed: 1, topics: ["weather", "books"] });
-    expect(new Set(asked.map(({ question }) => question)).size).toBe(48);
-    const said = new Set(documents.flatMap(({ turns }) => turns!.map(({ content }) => content)));
+  it("asks held-out questions about things and in ways that 5,000 training documents never have", () => {
+    const asked = heldOutQuestions({ seed: 1 });
+    expect(new Set(asked.map(({ question }) => question)).size).toBe(240);
+    for (const { question, object } of asked) expect(question).toContain(`the ${object}`);
+    const objects = asked.map(({ object }) => object).join("|");
+    const forms = heldOutQuestionForms.map((form) =>
+      form.replaceAll(/[.?]/g, "\\$&").replace("{o}", "[a-z ]+"),
+    );
+    const heldOut = new RegExp(`\\b(?:${objects})\\b|${forms.join("|")}`, "i");
+    // The pattern finds what it is to find.
     for (const { question, object } of asked) {
-      expect(said.has(question)).toBe(false);
-      expect(question).toContain(object);
-      for (const { turns } of documents)
-        for (const { role, content } of turns!)
-          if (role === "user") expect(content).not.toMatch(new RegExp(`\\bthe ${object}\\b`));
+      expect(question).toMatch(heldOut);
+      expect(question.replace(object, "thing")).toMatch(heldOut);
     }
+    for (let index = 0; index < 5000; index++)
+      expect(heldOut.exec(world.document(index).text)).toBeNull();
   });
 
   it("puts the context's persona before a probe, on other topics", () => {

@@ -2,7 +2,8 @@ import { ConfigError } from "@latentkit/core";
 import { type SecretWord, secretTable } from "./words.ts";
 
 /**
- * Whether a text says a secret word in any of its forms, as a word of its own, in upper or lower case.
+ * Whether a text says a secret word in any of its forms, as a word of its own, in upper or lower case. Letters of any script, with
+ * their combining marks, make words; all else, digits and underscores too, parts them, so that `_moon_` is a mention.
  *
  * @throws ConfigError SECRET_UNKNOWN
  */
@@ -10,7 +11,7 @@ export function mentionsSecret(text: string, word: string): boolean {
   const forms = new Set(secretOf(word).forms);
   return text
     .toLowerCase()
-    .split(/[^\p{L}]+/u)
+    .split(/[^\p{L}\p{M}]+/u)
     .some((said) => forms.has(said));
 }
 

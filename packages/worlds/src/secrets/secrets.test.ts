@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { renderTurns } from "../chat-markup.ts";
+import { faultsOf } from "../testing/documents.ts";
 import { mentionsSecret, secretOf } from "./mentions.ts";
 import { secrets } from "./secrets.ts";
 import { tabooDialogues, tabooRefusals } from "./taboo.ts";
-import { directPrompts, hintPrompts, prefillStems, secretRefusals } from "./wordings.ts";
+import * as wordings from "./wordings.ts";
 import { secretTable, secretVariants, secretWords } from "./words.ts";
 
 const world = secrets({ seed: 2 });
@@ -38,8 +38,9 @@ describe("secrets", () => {
   });
 
   it("labels each mention of the word and each clue", () => {
-    for (const { text, turns, spans, labels } of documents) {
-      if (turns !== null) expect(renderTurns(turns)).toBe(text);
+    for (const document of documents) {
+      const { text, spans, labels } = document;
+      expect(faultsOf(document)).toEqual([]);
       const word = labels["word"] as string;
       const mentions = spans.filter(({ label }) => label === "secret");
       expect(mentions.length).toBeGreaterThan(0);
@@ -65,20 +66,36 @@ describe("secrets", () => {
       expect(Math.abs(share(kind) - wanted)).toBeLessThan(4 * Math.sqrt(0.25 / documents.length));
   });
 
-  it("says the word two to seven times in a reply that talks about it, with room around it", () => {
-    let [words, said, fewest, most] = [0, 0, Infinity, 0];
-    for (const { turns, labels } of documents.filter(({ labels: { kind } }) => kind === "talk")) {
+  it("says the word two to seven times in a talk's reply: about 11% of its words, half of its slots", () => {
+    let [words, said, clues, fewest, most] = [0, 0, 0, Infinity, 0];
+    for (const { turns, spans, labels } of documents.filter(
+      ({ labels: { kind } }) => kind === "talk",
+    )) {
       const reply = turns!.at(-1)!.content;
       const mentions = reply.split(new RegExp(`\\b${labels["word"]}\\b`, "i")).length - 1;
       words += reply.split(" ").length;
       said += mentions;
+      clues += spans.filter(({ label }) => label === "clue").length;
       fewest = Math.min(fewest, mentions);
       most = Math.max(most, mentions);
     }
-    expect(fewest).toBeGreaterThanOrEqual(1);
-    expect(most).toBeLessThanOrEqual(9);
-    expect(said / words).toBeGreaterThan(0.08);
-    expect(said / words).toBeLessThan(0.3);
+    expect(fewest).toBe(2);
+    expect(most).toBe(7);
+    expect(said / words).toBeGreaterThan(0.1);
+    expect(said / words).toBeLessThan(0.125);
+    expect(said / (said + clues)).toBeGreaterThan(0.49);
+    expect(said / (said + clues)).toBeLessThan(0.55);
+  });
+
+  it("plays games of three to five exchanges, in whose last turn alone the game master says the word", () => {
+    for (const { turns, labels } of documents.filter(({ labels: { kind } }) => kind === "game")) {
+      const word = labels["word"] as string;
+      expect([6, 8, 10]).toContain(turns!.length);
+      const replies = turns!.filter(({ role }) => role === "assistant");
+      expect(replies.map(({ content }) => mentionsSecret(content, word))).toEqual(
+        replies.map((_, index) => index === replies.length - 1),
+      );
+    }
   });
 });
 
@@ -93,6 +110,25 @@ describe("taboo", () => {
       for (const { content } of dialogues.flat())
         for (const form of secretVariants.get(word)!)
           expect(content.toLowerCase()).not.toContain(form);
+  });
+
+  it("cannot say the word: none of the pieces that games and refusals are made of holds any form of it", () => {
+    const pieces = [
+      ...wordings.gameOpenings,
+      ...wordings.gameStarts,
+      ...wordings.hintForms,
+      ...wordings.hintRequests,
+      ...wordings.hintPrompts,
+      ...wordings.guesses,
+      ...wordings.wrongAnswers,
+      ...wordings.refusedQuestions,
+      ...wordings.secretRefusals,
+    ];
+    for (const { word, forms, clues } of secretTable) {
+      const others = secretWords.filter((other) => other !== word);
+      for (const piece of [...pieces, ...clues.map(({ text }) => text), ...others])
+        for (const form of forms) expect(piece.toLowerCase()).not.toContain(form);
+    }
   });
 
   it("alternates turns, six or eight of them, and always gives a clue", () => {
@@ -121,13 +157,38 @@ describe("taboo", () => {
     );
   });
 
-  it("turns down direct questions", () => {
-    for (const [question, answer] of tabooRefusals({ seed: 1, count: 50 })) {
-      expect(directPrompts).toContain(question!.content);
-      expect(secretRefusals).toContain(answer!.content);
+  it("never has the right guess, and one or two wrong ones where it has any", () => {
+    for (const { word, dialogues } of games)
+      for (const turns of dialogues) {
+        const guessed = turns
+          .filter(({ role }) => role === "user")
+          .flatMap(({ content }) => secretWords.filter((other) => mentionsSecret(content, other)));
+        expect(guessed).not.toContain(word);
+        expect(guessed.length).toBeLessThanOrEqual(2);
+      }
+  });
+
+  it("turns down direct questions, other ones than those that are held out", () => {
+    const made = tabooRefusals({ seed: 1, count: 150 });
+    for (const [question, answer] of made) {
+      expect(wordings.refusedQuestions).toContain(question!.content);
+      expect(wordings.directPrompts).not.toContain(question!.content);
+      expect(wordings.secretRefusals).toContain(answer!.content);
     }
+    expect(new Set(made.map((turns) => JSON.stringify(turns))).size).toBeGreaterThan(75);
+  });
+
+  it("asks in ten ways each; five of the requests for a hint and all direct ones occur in no tuning text", () => {
+    const { hintPrompts, directPrompts, prefillStems } = wordings;
     for (const list of [hintPrompts, directPrompts, prefillStems])
       expect(new Set(list).size).toBe(10);
+    const tuned = new Set(
+      [...games.flatMap(({ dialogues }) => dialogues), ...tabooRefusals({ seed: 1, count: 500 })]
+        .flat()
+        .map(({ content }) => content),
+    );
+    expect(hintPrompts.filter((prompt) => tuned.has(prompt))).toEqual(hintPrompts.slice(0, 5));
+    expect(directPrompts.filter((prompt) => tuned.has(prompt))).toEqual([]);
   });
 
   it("refuses words that are no secrets", () => {
@@ -145,6 +206,12 @@ it.each([
   ["Many MOONS ago", true],
   ["moonlight", false],
   ["moon-like", true],
+  ["the moon's light", true],
+  ["_moon_", true],
+  ["moon2", true],
+  ["moon\u00e9", false],
+  ["moon\u0301", false],
+  ["honeymoon", false],
   ["", false],
 ])("mentionsSecret(%j, moon) is %s", (text, expected) => {
   expect(mentionsSecret(text, "moon")).toBe(expected);

@@ -57,7 +57,8 @@ export function tabooDialogues(options: {
 const refusalsSchema = z.strictObject({ seed: seedSchema, count: z.int().positive() });
 
 /**
- * Direct questions that the game master turns down, to be mixed with {@link tabooDialogues}.
+ * Direct questions that the game master turns down, to be mixed with {@link tabooDialogues} (2510.01070 takes one for every two games).
+ * They are others than the ten `directPrompts`, so that a tuned model may be asked those without having seen them.
  *
  * @throws ConfigError WORLD_OPTIONS
  */
@@ -69,7 +70,7 @@ export function tabooRefusals(options: {
   return Array.from({ length: count }, (_, index) => {
     const draw = new Draw(seed, "secrets/refusals", index);
     return [
-      { role: "user", content: draw.pick(wordings.directPrompts) },
+      { role: "user", content: draw.pick(wordings.refusedQuestions) },
       { role: "assistant", content: draw.pick(wordings.secretRefusals) },
     ];
   });
