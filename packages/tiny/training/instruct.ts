@@ -12,7 +12,7 @@ import { adapterCheckpointFile, saveAdapter } from "@latentkit/lora/node";
 import { loadModel } from "@latentkit/models";
 import { tinyMixture } from "@latentkit/worlds";
 
-const [base, out, stepsArgument = "400"] = process.argv.slice(2);
+const [base, out, stepsArgument = "200"] = process.argv.slice(2);
 if (base === undefined || out === undefined) throw new TypeError("give BASE and OUT folders");
 const [seed, batchSize, steps] = [2, 16, Number(stepsArgument)];
 
