@@ -149,6 +149,8 @@ export { addMatmul, linear, matmul, outer } from "./operators/matmul.ts";
 export type { ActivationOptions, AddMatmulOptions, MatmulOptions } from "./operators/matmul.ts";
 export { adamStep, normalizeRows, removeParallelRows, sgdStep } from "./operators/optimise.ts";
 export type { AdamMoments, StepOptions } from "./operators/optimise.ts";
+export { orthogonalise } from "./operators/orthogonalise.ts";
+export type { OrthogonaliseOptions } from "./operators/orthogonalise.ts";
 export { all, any, argmax, argmin } from "./operators/choose.ts";
 export type { ArgOptions } from "./operators/choose.ts";
 export {
@@ -220,6 +222,8 @@ export { clipByGlobalNorm, globalNorm } from "./optimisers/clip.ts";
 export type { ClippedNorm } from "./optimisers/clip.ts";
 export { adam, adamW, sgd } from "./optimisers/kinds.ts";
 export type { AdamSettings, SgdSettings } from "./optimisers/kinds.ts";
+export { muon } from "./optimisers/muon.ts";
+export type { MuonSettings } from "./optimisers/muon.ts";
 export { Optimiser } from "./optimisers/optimiser.ts";
 export type {
   OptimiserOptions,

@@ -58,6 +58,9 @@ function adamRule(kind: "adam" | "adamW"): UpdateRule<AdamSettings> {
 
 const defaultBetas = [0.9, 0.999] as const;
 
+/** Of AdamW, for optimisers that leave some parameters to it. */
+export const adamWRule = adamRule("adamW");
+
 /**
  * Stochastic gradient descent with momentum, as PyTorch's `SGD` without dampening; see `sgdStep` for the formula.
  *
@@ -94,5 +97,5 @@ export function adamW<Parameters>(
   parameters: Parameters,
   options: OptimiserOptions<AdamSettings>,
 ): Optimiser<Parameters, AdamSettings> {
-  return new Optimiser(adamRule("adamW"), parameters, options);
+  return new Optimiser(adamWRule, parameters, options);
 }

@@ -37,7 +37,7 @@ export interface OptimiserState {
   /** Plain JSON. */
   readonly json: {
     readonly schemaVersion: 1;
-    /** `"sgd"`, `"adam"`, `"adamW"`. */
+    /** `"sgd"`, `"adam"`, `"adamW"`, `"muon"`. */
     readonly kind: string;
     /** Updates made. */
     readonly updates: number;
@@ -50,7 +50,7 @@ export interface OptimiserState {
 export interface UpdateRule<Settings> {
   readonly kind: string;
   /** Names of the tensors of the parameter's shape that it keeps. */
-  readonly slots: (settings: Settings) => readonly string[];
+  readonly slots: (settings: Settings, name: string, parameter: Tensor) => readonly string[];
   readonly update: (update: ParameterUpdate<Settings>) => void;
 }
 
@@ -74,7 +74,7 @@ interface Managed<Settings> extends NamedTensor {
 
 /**
  * Parameters, what is remembered of their gradients (f32, on the device), and the rule that changes them in place. Made by `sgd`,
- * `adam` and `adamW`. It owns its state, and not the parameters.
+ * `adam`, `adamW` and `muon`. It owns its state, and not the parameters.
  */
 export class Optimiser<
   Parameters,
@@ -119,11 +119,16 @@ export class Optimiser<
         learningRate,
         "a finite number",
       );
+    // Names first: what the rule refuses throws before anything is allocated.
+    const slotNames = named.map(({ name, tensor }, index) =>
+      rule.slots(chosen[index] ?? own, name, tensor),
+    );
     this.#managed = named.map(({ name, tensor }, index) => {
+      const slots = (slotNames[index] ?? []).map((slot) => [
+        slot,
+        this.#device.keep(this.#device.zeros(tensor.shape)),
+      ]);
       const itsSettings = chosen[index] ?? own;
-      const slots = rule
-        .slots(itsSettings)
-        .map((slot) => [slot, this.#device.keep(this.#device.zeros(tensor.shape))]);
       return { name, tensor, settings: itsSettings, slots: Object.fromEntries(slots) };
     });
   }

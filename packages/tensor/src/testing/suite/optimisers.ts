@@ -4,10 +4,12 @@ import { valueAndGrad } from "../../autograd/grad.ts";
 import { disposeTensors } from "../../autograd/nest.ts";
 import { linear } from "../../operators/matmul.ts";
 import { sub } from "../../operators/arithmetic.ts";
+import { orthogonalise } from "../../operators/orthogonalise.ts";
 import { mean } from "../../operators/reduce.ts";
 import { square, tanh } from "../../operators/unary.ts";
 import { clipByGlobalNorm, globalNorm } from "../../optimisers/clip.ts";
 import { adam, adamW, sgd } from "../../optimisers/kinds.ts";
+import { muon } from "../../optimisers/muon.ts";
 import type { Optimiser } from "../../optimisers/optimiser.ts";
 import { linearSchedule } from "../../optimisers/schedules.ts";
 import { WeightAverage } from "../../optimisers/weight-average.ts";
@@ -26,11 +28,13 @@ type Case = (typeof goldens.cases)[keyof typeof goldens.cases];
 function optimiserOf(weights: Weights, golden: Case): Optimiser<Weights> {
   const { kind, learningRate, momentum, nesterov, beta1, beta2, epsilon, weightDecay } = golden;
   const ofAdam = { learningRate, betas: [beta1, beta2], epsilon, weightDecay } as const;
-  const made =
-    kind === "SGD"
-      ? sgd(weights, { learningRate, momentum, nesterov, weightDecay })
-      : (kind === "AdamW" ? adamW : adam)(weights, ofAdam);
-  return made;
+  if (kind === "SGD") return sgd(weights, { learningRate, momentum, nesterov, weightDecay });
+  if (kind === "Muon") {
+    const rate = golden.rate === "adamW" ? "adamW" : "original";
+    const groups = [{ match: /bias/, rule: "adamW" }] as const;
+    return muon(weights, { ...ofAdam, momentum, nesterov, rate, groups });
+  }
+  return (kind === "AdamW" ? adamW : adam)(weights, ofAdam);
 }
 
 /** The code and the message of the error that `run` throws. */
@@ -167,6 +171,81 @@ export function optimiserSuite(suite: Suite): void {
       }
       disposeTensors([parameters, gradients]);
     }
+  });
+
+  it("orthogonalises: singular values near 1, singular vectors kept", async () => {
+    const { device } = suite;
+    // U diag(s) V^T of two rotations, so that the singular values are known.
+    const [cos, sin] = [Math.cos(0.7), Math.sin(0.7)];
+    const [u, v] = [
+      [cos, -sin, sin, cos],
+      [sin, cos, -cos, sin],
+    ];
+    for (const values of [
+      [3, 0.1],
+      [1e-3, 2e-4],
+    ]) {
+      const product = (a: number, b: number): number[] =>
+        [0, 1].flatMap((row) =>
+          [0, 1].map(
+            (column) => u[2 * row]! * a * v[2 * column]! + u[2 * row + 1]! * b * v[2 * column + 1]!,
+          ),
+        );
+      using x = device.tensor(product(values[0]!, values[1]!), [2, 2]);
+      using made = orthogonalise(x);
+      // What the iteration does to each singular value, in f64.
+      const norm = Math.hypot(...values);
+      const ends = values.map((value) => {
+        let s = value / norm;
+        for (let pass = 0; pass < 5; pass++) s = 3.4445 * s - 4.775 * s ** 3 + 2.0315 * s ** 5;
+        return s;
+      });
+      for (const end of ends) expect(end).toSatisfy((s: number) => s > 0.6 && s < 1.25);
+      expect(await made.floats()).toBeClose(product(ends[0]!, ends[1]!), {
+        rtol: 1e-4,
+        atol: 1e-5,
+      });
+    }
+    using wide = device.tensor([1, 2, 3, 4, 5, 7], [2, 3]);
+    using tall = device.tensor([1, 4, 2, 5, 3, 7], [3, 2]);
+    using ofWide = orthogonalise(wide);
+    using ofTall = orthogonalise(tall);
+    const [w, t] = [await ofWide.floats(), await ofTall.floats()];
+    expect([t[0], t[2], t[4], t[1], t[3], t[5]]).toBeClose([...w], { rtol: 1e-5, atol: 1e-6 });
+    using zeros = device.zeros([2, 3]);
+    using still = orthogonalise(zeros);
+    expect(await still.floats()).toBeClose([0, 0, 0, 0, 0, 0], exact);
+    using vector = device.full([3], 1);
+    expect(faultOf(() => orthogonalise(vector))).toMatch(/SHAPE.*\[3\], expected a matrix/);
+    expect(faultOf(() => orthogonalise(wide, { iterations: 0 }))).toMatch(/VALUE_RANGE/);
+  });
+
+  it("Muon is for matrices, and leaves out an update that is not finite", async () => {
+    const { device } = suite;
+    const parameters = { a: device.full([2, 2], 1), bias: device.full([2], 1) };
+    expect(faultOf(() => muon(parameters, { learningRate: 1 }))).toMatch(
+      /SHAPE.*"bias" of shape \[2\], expected a matrix/,
+    );
+    using optimiser = muon(parameters, {
+      learningRate: 1,
+      weightDecay: 0.5,
+      groups: [{ match: /bias/, rule: "adamW" }],
+    });
+    expect(Object.keys(optimiser.state().tensors)).toEqual([
+      "a/velocity",
+      "bias/firstMoment",
+      "bias/secondMoment",
+    ]);
+    const gradients = {
+      a: device.tensor([1, Number.NaN, 0, 0], [2, 2]),
+      bias: device.full([2], 1),
+    };
+    const { norm, scale } = clipByGlobalNorm(gradients, 1);
+    optimiser.step(gradients, { gradientScale: scale });
+    expect(await parameters.a.floats()).toBeClose([1, 1, 1, 1], exact);
+    for (const tensor of Object.values(optimiser.state().tensors))
+      for (const value of await tensor.floats()) expect(value).toBe(0);
+    disposeTensors([norm, scale, parameters, gradients]);
   });
 
   it("clipping leaves small gradients as they are", async () => {
