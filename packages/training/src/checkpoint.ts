@@ -91,7 +91,10 @@ const configSchema: z.ZodType<TrainingConfig> = z.object({
   tokens: z.int(),
   batch: z.int(),
   microBatch: z.int(),
+  // Checkpoints written before there was a choice are AdamW's.
+  optimiser: z.enum(["adamW", "muon"]).default("adamW"),
   learningRate: z.number(),
+  momentum: z.number().default(0.95),
   betas: z.tuple([z.number(), z.number()]).readonly(),
   epsilon: z.number(),
   weightDecay: z.number(),

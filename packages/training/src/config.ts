@@ -9,7 +9,9 @@ const schema = z.strictObject({
   tokens: count,
   batch: count,
   microBatch: count.optional(),
+  optimiser: z.enum(["adamW", "muon"]).default("adamW"),
   learningRate: z.number().positive(),
+  momentum: share.default(0.95),
   betas: z.tuple([share, share]).readonly().default([0.9, 0.95]),
   epsilon: z.number().positive().default(1e-8),
   weightDecay: z.number().nonnegative().default(0.1),
@@ -38,8 +40,12 @@ export interface TrainingConfig {
   readonly batch: number;
   /** Contexts whose gradients are computed at once; the whole batch by default. */
   readonly microBatch: number;
-  /** Of the stable phase. */
+  /** `"muon"`: of the matrices inside of the blocks; embeddings, head and norms have AdamW in either case. */
+  readonly optimiser: "adamW" | "muon";
+  /** Of the stable phase. One rate serves both optimisers, see `muon` of the tensor package. */
   readonly learningRate: number;
+  /** Of Muon. */
+  readonly momentum: number;
   /** Of AdamW. */
   readonly betas: readonly [number, number];
   readonly epsilon: number;

@@ -2,7 +2,6 @@ import { LatentkitError, MismatchError, sameShape } from "@latentkit/core";
 import { Sha256 } from "@latentkit/loaders";
 import type { LanguageModel } from "@latentkit/models";
 import {
-  adamW,
   copyInto,
   type Device,
   type Optimiser,
@@ -25,6 +24,7 @@ import type { TrainingConfig } from "./config.ts";
 import type { ContextStream, TrainingContext } from "./contexts.ts";
 import { meanLoss } from "./loss.ts";
 import type { MetricsPoint } from "./metrics.ts";
+import { optimiserOf } from "./optimiser.ts";
 import { planOf, rateFactor, type TrainingPlan } from "./schedule.ts";
 import { trainStep, type Weights } from "./step.ts";
 
@@ -59,15 +59,9 @@ export class TrainingRun implements Disposable {
     this.#options = options;
     this.plan = plan;
     this.#weights = model.trainableParameters();
-    const noDecay = (_: string, parameter: Tensor): boolean => parameter.shape.length < 2;
-    this.#optimiser = adamW(this.#weights, {
-      learningRate: config.learningRate,
-      betas: config.betas,
-      epsilon: config.epsilon,
-      weightDecay: config.weightDecay,
-      schedule: (update) => rateFactor(plan, config, update),
-      groups: [{ match: noDecay, weightDecay: 0 }],
-    });
+    this.#optimiser = optimiserOf(this.#weights, config, (update) =>
+      rateFactor(plan, config, update),
+    );
   }
 
   /** Begins a run with the weights that the model has, or resumes the one that the checkpoints hold. */

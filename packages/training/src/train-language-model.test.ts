@@ -83,6 +83,36 @@ describe("a run", () => {
     );
   });
 
+  it("learns with Muon, and resumes it bit for bit", async () => {
+    const settings = { optimiser: "muon", averageShare: 0 } as const;
+    const trained = async (stop: number | null): Promise<Float32Array[]> => {
+      const checkpoints = memoryCheckpoints();
+      const abort = new AbortController();
+      const first = await smallRun(device, 20, settings);
+      using model = first.model;
+      const going = trainLanguageModel({
+        ...first,
+        checkpoints,
+        signal: abort.signal,
+        onProgress: ({ done }) => {
+          if (done === (stop ?? -1) * tokensPerStep) abort.abort();
+        },
+      });
+      if (stop === null) {
+        const { points } = await going;
+        const losses = points.flatMap(({ validation }) => validation ?? []);
+        expect(losses.at(-1)).toBeLessThan((losses[0] ?? 0) - 0.5);
+        return weightsOf(model);
+      }
+      await expect(going).rejects.toMatchObject({ code: "ABORTED" });
+      const second = await smallRun(device, 20, settings);
+      using resumed = second.model;
+      await trainLanguageModel({ ...second, checkpoints });
+      return weightsOf(resumed);
+    };
+    expect(await trained(7)).toEqual(await trained(null));
+  });
+
   it("keeps no more on the device from step to step", async () => {
     const run = await smallRun(device, 12, { averageShare: 0 });
     using _ = run.model;

@@ -50,7 +50,7 @@ export interface TrainLanguageModelResult {
 }
 
 /**
- * Trains a language model on next-token prediction with AdamW. With checkpoints, a run that was aborted or killed goes on where
+ * Trains a language model on next-token prediction with AdamW or Muon. With checkpoints, a run that was aborted or killed goes on where
  * the newest one stands and ends with the same bytes as an uninterrupted one on the same backend. A run may also be given more
  * `tokens` than before: it then goes on from the end of its stable phase.
  *
