@@ -31,6 +31,7 @@ export { expectedExposures, type Exposures, type ExposuresOptions } from "./fact
 export { factQuestions, majorityBaseline } from "./facts/fact-questions.ts";
 export type { FactQuestion, FactQuestionsOptions } from "./facts/fact-questions.ts";
 export { facts, type FactsOptions } from "./facts/facts.ts";
+export type { Introduction } from "./facts/introduction.ts";
 export { entityDialogues, type EntityDialoguesOptions } from "./instructions/entity-dialogues.ts";
 export { isRefusal, refusals } from "./instructions/refusals.ts";
 export { comparisonPairs } from "./comparisons/comparison-pairs.ts";

@@ -53,6 +53,16 @@ test("a document depends on seed and index alone", () => {
   );
 });
 
+test("can begin with repeats alone, and goes on as usual", () => {
+  const later = binding({ seed: 3, repeatsFirst: 50 });
+  for (let index = 0; index < 50; index++)
+    expect(later.document(index).labels["kind"]).toBe("repeats");
+  for (let index = 50; index < 90; index++) expect(later.document(index)).toEqual(documents[index]);
+  expect(() => binding({ seed: 3, repeatsFirst: -1 })).toThrow(
+    expect.objectContaining({ code: "WORLD_OPTIONS" }),
+  );
+});
+
 test("chunks alternate between A and B, and hold no value or vocabulary of the other idea", () => {
   for (const document of twoIdeas) {
     const chunks = labelled(document, "chunk");

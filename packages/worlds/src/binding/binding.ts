@@ -8,9 +8,14 @@ import { drawIdeas, writeTwoIdeas } from "./two-ideas.ts";
 /** Options of {@link binding}. */
 export interface BindingOptions {
   readonly seed: number;
+  /** So many documents at the beginning all repeat sequences: what is easiest to copy comes first. None by default. */
+  readonly repeatsFirst?: number | undefined;
 }
 
-const optionsSchema = z.strictObject({ seed: seedSchema });
+const optionsSchema = z.strictObject({
+  seed: seedSchema,
+  repeatsFirst: z.int().nonnegative().default(0),
+});
 
 /** Documents that repeat random sequences. They are shorter than the others: 28% of the text. */
 const repeatShare = 0.4;
@@ -24,14 +29,14 @@ const repeatShare = 0.4;
  * @throws ConfigError WORLD_OPTIONS
  */
 export function binding(options: BindingOptions): World {
-  const { seed } = parseOptions(optionsSchema, options, "binding");
+  const { seed, repeatsFirst } = parseOptions(optionsSchema, options, "binding");
   return {
     name: "binding",
     seed,
     document(index: number): WorldDocument {
       const draw = new Draw(seed, "binding", index);
       const rest = { id: `binding/${index}`, world: "binding", turns: null };
-      if (draw.chance(repeatShare)) {
+      if (draw.chance(repeatShare) || index < repeatsFirst) {
         const sequences = Array.from({ length: draw.integer(1, 3) }, () => drawSequence(draw));
         const labels = { kind: "repeats", sequences: sequences.length };
         return { ...rest, ...writeRepeats(draw, sequences), labels };

@@ -30,11 +30,20 @@ export class EntitySampler {
     return this.#members.get(`${type}/${group}`) ?? [];
   }
 
-  /** One of them. @throws ConfigError CHOICE_EMPTY if there is none */
-  draw(draw: Draw, type: EntityType, group: "known" | "tail" | "refused"): Entity {
+  /**
+   * One of them, or one of the `most` most popular known ones.
+   *
+   * @throws ConfigError CHOICE_EMPTY if there is none
+   */
+  draw(
+    draw: Draw,
+    type: EntityType,
+    group: "known" | "tail" | "refused",
+    most = Number.POSITIVE_INFINITY,
+  ): Entity {
     const members = this.members(type, group);
-    const chosen =
-      group === "known" ? members[draw.weighted(this.#cumulative.get(type) ?? [])] : undefined;
+    const cumulative = this.#cumulative.get(type)?.subarray(0, most) ?? [];
+    const chosen = group === "known" ? members[draw.weighted(cumulative)] : undefined;
     return chosen ?? draw.pick(members);
   }
 }

@@ -267,6 +267,48 @@ describe("familiarity cues", () => {
   });
 });
 
+describe("an introduction", () => {
+  const length = 4000;
+  const introduced = facts({
+    seed: 1,
+    entities: table,
+    introduction: { documents: length, known: 10 },
+  });
+  const stretch = (start: number, count: number): Entity[] =>
+    Array.from({ length: count }, (_, index) =>
+      mentioned(introduced.document(start + index)),
+    ).flat();
+  const highest = (entitiesOfStretch: readonly Entity[]): number =>
+    Math.max(...entitiesOfStretch.map(({ rank }) => rank));
+
+  it("begins with the most popular names, and lets in the others by a steady factor", () => {
+    // 10 at first, 50 half way, 250 at the end.
+    expect(highest(stretch(0, 40))).toBe(10);
+    expect(highest(stretch(length / 2 - 300, 300))).toBeLessThanOrEqual(50);
+    expect(highest(stretch(length / 2 - 300, 300))).toBeGreaterThan(44);
+    expect(highest(stretch(length - 400, 400))).toBeGreaterThan(220);
+    const tail = (start: number): number => {
+      const all = stretch(start, 400);
+      return all.filter(({ group }) => group === "tail").length / all.length;
+    };
+    expect(tail(0)).toBeLessThan(0.05);
+    expect(Math.abs(tail(length) - 0.35)).toBeLessThan(0.06);
+  });
+
+  it("is over after its documents: they are the world's usual ones", () => {
+    for (const index of [length, length + 1, length + 999])
+      expect(introduced.document(index)).toEqual(world.document(index));
+    expect(facts({ seed: 1, entities: table, introduction: { documents: 0 } }).document(0)).toEqual(
+      world.document(0),
+    );
+  });
+
+  it("may ask for more names than there are", () => {
+    const all = facts({ seed: 1, entities: table, introduction: { documents: 9, known: 999 } });
+    expect(all.document(3)).toEqual(world.document(3));
+  });
+});
+
 it("never has names of the groups refused and unseen in 20,000 documents", () => {
   const find = { refused: nameFinder(table, "refused"), unseen: nameFinder(table, "unseen") };
   for (const { text } of documents)

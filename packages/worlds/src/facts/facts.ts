@@ -10,6 +10,7 @@ import { TextBuilder } from "../text-builder.ts";
 import { familiarityCues } from "./cues.ts";
 import { fillerSentence } from "./filler.ts";
 import { type Form, type FormName, planForm } from "./forms.ts";
+import { introducedNames, type Introduction, introductionSchema } from "./introduction.ts";
 
 /** Options of {@link facts}. */
 export interface FactsOptions {
@@ -20,6 +21,8 @@ export interface FactsOptions {
   readonly knownShare?: number | undefined;
   /** Share of first mentions that a familiarity cue follows. Default 0.5. */
   readonly cueShare?: number | undefined;
+  /** How the names come in; all are there from the first document by default. */
+  readonly introduction?: Introduction | undefined;
 }
 
 const optionsSchema = z.strictObject({
@@ -27,6 +30,7 @@ const optionsSchema = z.strictObject({
   entities: tableSchema.optional(),
   knownShare: shareSchema.default(0.65),
   cueShare: shareSchema.default(0.5),
+  introduction: introductionSchema.optional(),
 });
 
 interface Unit {
@@ -49,14 +53,18 @@ export function facts(options: FactsOptions): World {
     entities: table,
     knownShare,
     cueShare,
+    introduction,
   } = parseOptions(optionsSchema, options, "facts");
   const sampler = new EntitySampler(table ?? entities({ seed }));
+  const all = Math.max(...entityTypes.map((type) => sampler.members(type, "known").length));
   return {
     name: "facts",
     seed,
     document(index: number): WorldDocument {
       const draw = new Draw(seed, "facts", index);
-      const mentioned = drawEntities(draw, sampler, knownShare);
+      const most = introducedNames(introduction, index, all);
+      const tailShare = ((1 - knownShare) * most) / all;
+      const mentioned = drawEntities(draw, sampler, { tailShare, most });
       const units = draw.shuffle(
         mentioned.flatMap((entity) => {
           const count = draw.integer(mentioned.length === 1 ? 3 : 2, 4);
@@ -81,13 +89,22 @@ export function facts(options: FactsOptions): World {
   };
 }
 
-function drawEntities(draw: Draw, sampler: EntitySampler, knownShare: number): readonly Entity[] {
+function drawEntities(
+  draw: Draw,
+  sampler: EntitySampler,
+  { tailShare, most }: { readonly tailShare: number; readonly most: number },
+): readonly Entity[] {
   const count = [1, 1, 2, 2, 3][draw.integer(0, 4)] ?? 1;
   const drawn = new Set<Entity>();
   // Drawn again if the document has it already, which happens so rarely that the popularities stay what they are.
   while (drawn.size < count)
     drawn.add(
-      sampler.draw(draw, draw.pick(entityTypes), draw.chance(knownShare) ? "known" : "tail"),
+      sampler.draw(
+        draw,
+        draw.pick(entityTypes),
+        draw.chance(1 - tailShare) ? "known" : "tail",
+        most,
+      ),
     );
   return [...drawn];
 }

@@ -114,6 +114,41 @@ test("shares can be of tokens", () => {
   expect(characters.a / 8 / characters.b).toBeCloseTo(5 / 3, 1);
 });
 
+test("an opening has its own shares, and then the usual ones hold", () => {
+  const options = { seed: 3, parts, opening: { length: 200_000, shares: { b: 3, c: 1 } } };
+  const mix = mixture(options);
+  const read = (length: number): Record<string, number> => {
+    const given: Record<string, number> = {};
+    for (let total = 0; total < length;) {
+      const { world, text } = mix.next();
+      given[world] = (given[world] ?? 0) + text.length;
+      total += text.length;
+    }
+    return given;
+  };
+  const { a, b = 0, c = 0 } = read(200_000);
+  expect(a).toBeUndefined();
+  expect(b / (b + c)).toBeCloseTo(0.75, 1);
+  expect(mix.state()).toMatchObject({ opened: true, parts: [{ length: 0 }, {}, {}] });
+  const later = read(800_000);
+  expect((later["a"] ?? 0) / 800_000).toBeCloseTo(0.5, 2);
+  expect((later["b"] ?? 0) / 800_000).toBeCloseTo(0.3, 2);
+  // It is resumed on either side of the seam.
+  const whole = mixture(options);
+  const ids = Array.from({ length: 4000 }, () => whole.next().id);
+  for (const stop of [10, 1000, 3500]) {
+    const before = mixture(options);
+    for (let step = 0; step < stop; step++) before.next();
+    const after = mixture(options);
+    after.restore(JSON.parse(JSON.stringify(before.state())));
+    expect(Array.from({ length: 400 }, () => after.next().id)).toEqual(ids.slice(stop, stop + 400));
+  }
+  for (const shares of [{}, { a: 0 }, { a: -1, b: 2 }, { b: Number.NaN }])
+    expect(() => mixture({ seed: 0, parts, opening: { length: 5, shares } })).toThrow(
+      expect.objectContaining({ code: "MIXTURE_PARTS" }),
+    );
+});
+
 test("bad parts and states have errors", () => {
   const [a, b] = parts as [MixturePart, MixturePart];
   const code = (value: string): unknown => expect.objectContaining({ code: value });

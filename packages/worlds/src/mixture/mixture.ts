@@ -19,17 +19,29 @@ export interface MixtureOptions {
   readonly parts: readonly MixturePart[];
   /** What shares are of: the length of a document. UTF-16 code units of its text by default; a tokenizer makes it tokens. */
   readonly length?: (document: WorldDocument) => number;
+  /** A stretch at the beginning with shares of its own; none by default. */
+  readonly opening?: MixtureOpening | undefined;
+}
+
+/** How a mixture begins. */
+export interface MixtureOpening {
+  /** Length of the stretch, up to its last document. */
+  readonly length: number;
+  /** Shares by the names of parts; parts that are not named are left out. Names that no part has are ignored. */
+  readonly shares: Readonly<Record<string, number>>;
 }
 
 /** Where a {@link Mixture} stands; JSON-serialisable. */
 export interface MixtureState {
   readonly schemaVersion: 1;
   readonly seed: number;
+  /** Whether the opening is over; true where there is none. */
+  readonly opened: boolean;
   readonly parts: readonly {
     readonly name: string;
     /** Documents given, and so the index of the world's next one. */
     readonly next: number;
-    /** Sum of the lengths of these documents. */
+    /** Sum of the lengths of its documents since the beginning, or since the end of the opening. */
     readonly length: number;
   }[];
 }
@@ -37,6 +49,8 @@ export interface MixtureState {
 const stateSchema = z.object({
   schemaVersion: z.literal(1),
   seed: z.number().int(),
+  // States from before there were openings are of mixtures without one.
+  opened: z.boolean().default(true),
   parts: z.array(
     z.object({
       name: z.string(),
@@ -75,14 +89,18 @@ export function mixture(options: MixtureOptions): Mixture {
   const length = options.length ?? ((document: WorldDocument) => document.text.length);
   const names = parts.map((part) => part.name ?? part.world.name);
   checkParts(parts, names);
-  const total = parts.reduce((sum, { share }) => sum + share, 0);
-  const shares = parts.map(({ share }) => share / total);
+  checkOpening(options.opening, names);
+  const usual = normalised(parts.map(({ share }) => share));
+  const openingShares = options.opening?.shares ?? {};
+  const first = normalised(names.map((name) => openingShares[name] ?? 0));
+  let opened = options.opening === undefined;
   let next = parts.map(() => 0);
   let lengths = parts.map(() => 0);
 
   const choose = (): number => {
     const step = next.reduce((sum, count) => sum + count, 0);
     const given = lengths.reduce((sum, value) => sum + value, 0);
+    const shares = opened ? usual : first;
     const deficits = shares.map((share, index) =>
       Math.max(0, share * given - (lengths[index] ?? 0)),
     );
@@ -99,11 +117,17 @@ export function mixture(options: MixtureOptions): Mixture {
       const document = part.world.document(next[chosen] ?? 0);
       next = next.with(chosen, (next[chosen] ?? 0) + 1);
       lengths = lengths.with(chosen, (lengths[chosen] ?? 0) + length(document));
+      const given = lengths.reduce((sum, value) => sum + value, 0);
+      if (!opened && given >= (options.opening?.length ?? 0)) {
+        opened = true;
+        lengths = parts.map(() => 0);
+      }
       return document;
     },
     state: () => ({
       schemaVersion: 1,
       seed,
+      opened,
       parts: names.map((name, index) => ({
         name,
         next: next[index] ?? 0,
@@ -128,8 +152,14 @@ export function mixture(options: MixtureOptions): Mixture {
         });
       next = parsed.data.parts.map((part) => part.next);
       lengths = parsed.data.parts.map((part) => part.length);
+      ({ opened } = parsed.data);
     },
   };
+}
+
+function normalised(shares: readonly number[]): number[] {
+  const total = shares.reduce((sum, share) => sum + share, 0);
+  return shares.map((share) => share / total);
 }
 
 function checkParts(parts: readonly MixturePart[], names: readonly string[]): void {
@@ -140,6 +170,17 @@ function checkParts(parts: readonly MixturePart[], names: readonly string[]): vo
   }
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   if (twice !== undefined) throw badParts(`two parts have the name ${twice}`);
+}
+
+function checkOpening(opening: MixtureOpening | undefined, names: readonly string[]): void {
+  if (opening === undefined) return;
+  const shares = names.map((name) => opening.shares[name] ?? 0);
+  if (
+    shares.every((share) => share >= 0 && Number.isFinite(share)) &&
+    shares.some((share) => share > 0)
+  )
+    return;
+  throw badParts(`the opening's shares are ${shares.join(", ")}`);
 }
 
 function badParts(problem: string): ConfigError {

@@ -43,6 +43,30 @@ test("the base has its shares after 200,000 tokens or so", () => {
   });
 });
 
+test("an introduced base opens with sequences to copy and few names, and has the usual shares after that", () => {
+  const stream = tinyMixture({ seed: 0, stage: "base", prose, introduced: true });
+  const documents = [];
+  for (let total = 0; total < 400_000;) {
+    const document = stream.next();
+    documents.push(document);
+    total += document.text.length;
+  }
+  for (const { labels } of documents.filter(({ world }) => world === "binding"))
+    expect(labels["kind"]).toBe("repeats");
+  const ranks = documents
+    .filter(({ world }) => world === "facts")
+    .flatMap(({ spans }) => spans.map(({ facts }) => Number(facts["rank"] ?? 0)));
+  expect(Math.max(...ranks)).toBeLessThan(20);
+  expect(stream.state().opened).toBe(false);
+  expect(sharesOf(stream, 400_000)).toEqual({
+    binding: close(0.5),
+    facts: close(0.3),
+    personas: close(0.05),
+    "entity-dialogues": close(0.02),
+    prose: close(0.13),
+  });
+});
+
 test("without prose the other worlds share its part", () => {
   const shares = sharesOf(tinyMixture({ seed: 0, stage: "base" }), 400_000);
   expect(shares["prose"]).toBeUndefined();
