@@ -29,6 +29,7 @@ const dataSchema = z.union([
     worlds: z.strictObject({
       seed: z.int().nonnegative().default(1),
       stage: z.enum(["base", "instruct"]).default("base"),
+      introduced: z.boolean().default(false),
       prose: z.string().optional(),
     }),
   }),

@@ -29,10 +29,12 @@ export async function openDocuments({ data, training }: TrainLmConfig): Promise<
 async function openWorlds({
   seed,
   stage,
+  introduced,
   prose: path,
 }: {
   readonly seed: number;
   readonly stage: "base" | "instruct";
+  readonly introduced: boolean;
   readonly prose?: string | undefined;
 }): Promise<OpenDocuments> {
   // Only here: the generators' word lists need not be loaded for text of one's own.
@@ -43,11 +45,17 @@ async function openWorlds({
     const chosen = documents.filter((_, index) => (index % heldOutProse === 0) === held);
     const prose: { prose?: readonly ProseDocument[] } =
       chosen.length === 0 ? {} : { prose: chosen };
-    const mixture = tinyMixture({ seed: streamSeed, stage, ...prose });
+    const mixture = tinyMixture({
+      seed: streamSeed,
+      stage,
+      introduced: introduced && !held,
+      ...prose,
+    });
     return {
       identity: {
         worlds: streamSeed,
         stage,
+        introduced,
         prose: bytes === null ? null : hashBytes(Uint8Array.from(bytes)),
       },
       next: () => mixture.next(),
