@@ -64,14 +64,14 @@ export const tinyWorldSeed = 1;
 /** Known names come in over some nine million tokens of the base. */
 const introduction: Introduction = { documents: 60_000, known: 16 };
 
-/** The opening of an introduced base, 2.6 million tokens or so: what is learned by reading the context, and few facts. */
+/** The opening of an introduced base, 4.3 million tokens or so: what is learned by reading the context, and few facts. */
 const opening = {
-  length: 10_000_000,
+  length: 17_000_000,
   shares: { binding: 0.5, facts: 0.3, personas: 0.05, "entity-dialogues": 0.02, prose: 0.13 },
 };
 
 /** As many documents of binding as the opening has. */
-const repeatsFirst = 20_000;
+const repeatsFirst = 18_000;
 
 function baseParts(
   seed: number,
