@@ -1,4 +1,5 @@
-import type { ModelConfig } from "./config.ts";
+import type { Architecture, ModelConfig } from "./config.ts";
+import { families } from "./families/index.ts";
 
 /** What goes into `config.json` beside the sizes. */
 export interface ModelConfigJsonOptions {
@@ -13,39 +14,47 @@ export interface ModelConfigJsonOptions {
 const dtypeNames = { f32: "float32", f16: "float16", bf16: "bfloat16" } as const;
 
 /**
- * The Hugging Face `config.json` of a model: `LlamaForCausalLM`, for transformers 4 (`rope_theta`, `torch_dtype`) and 5
- * (`rope_parameters`, `dtype`). `parseConfig` reads it back.
+ * The text of a `config.json`. transformers 5 wants soft caps with a decimal point, as Python writes floats, and refuses the whole
+ * configuration without.
+ */
+export function modelConfigText(json: Record<string, unknown>): string {
+  const text = JSON.stringify(json, null, 2);
+  return `${text.replace(/^( {2}"\w+_logit_softcapping": \d+)(?=,?$)/gmu, "$1.0")}\n`;
+}
+
+/** The class of transformers that has each architecture's head. */
+const classes: Readonly<Record<Architecture, string>> = {
+  llama: "LlamaForCausalLM",
+  mistral: "MistralForCausalLM",
+  qwen2: "Qwen2ForCausalLM",
+  qwen3: "Qwen3ForCausalLM",
+  olmo2: "Olmo2ForCausalLM",
+  gemma2: "Gemma2ForCausalLM",
+  gemma3_text: "Gemma3ForCausalLM",
+  gpt2: "GPT2LMHeadModel",
+  gpt_neox: "GPTNeoXForCausalLM",
+};
+
+/**
+ * The Hugging Face `config.json` of a model, for transformers 4 (`rope_theta`, `torch_dtype`) and 5 (`rope_parameters`, `dtype`).
+ * `parseConfig` reads it back.
  */
 export function modelConfigJson(
   config: ModelConfig,
   { dtype = "f32", bosToken = null, padToken = null }: ModelConfigJsonOptions = {},
 ): Record<string, unknown> {
   const [firstEnd = null] = config.endTokens;
-  return {
-    architectures: ["LlamaForCausalLM"],
-    attention_bias: false,
-    attention_dropout: 0,
+  const fields = {
+    ...families[config.architecture].configFields(config),
+    architectures: [classes[config.architecture]],
     bos_token_id: bosToken,
     dtype: dtypeNames[dtype],
     eos_token_id: config.endTokens.length > 1 ? config.endTokens : firstEnd,
-    head_dim: config.dHead,
-    hidden_act: "silu",
-    hidden_size: config.dModel,
     initializer_range: 0.02,
-    intermediate_size: config.dMlp,
-    max_position_embeddings: config.contextSize,
-    mlp_bias: false,
-    model_type: "llama",
-    num_attention_heads: config.heads,
-    num_hidden_layers: config.layers,
-    num_key_value_heads: config.kvHeads,
+    model_type: config.architecture,
     pad_token_id: padToken,
-    rms_norm_eps: config.normEpsilon,
-    rope_parameters: { rope_theta: config.ropeBase, rope_type: "default" },
-    rope_theta: config.ropeBase,
-    tie_word_embeddings: config.tiedEmbeddings,
     torch_dtype: dtypeNames[dtype],
     use_cache: true,
-    vocab_size: config.vocabulary,
   };
+  return Object.fromEntries(Object.entries(fields).sort(([a], [b]) => (a < b ? -1 : 1)));
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { parseConfig } from "./config.ts";
+import { parseConfig } from "./parse-config.ts";
 
 const smollm = {
   model_type: "llama",
@@ -64,26 +64,58 @@ describe("parseConfig", () => {
     });
   });
 
+  it("has what goes beyond a plain Llama only where it is", () => {
+    const scaling = { factor: 8, low_freq_factor: 1, high_freq_factor: 4 };
+    const config = parseConfig({
+      ...smollm,
+      attention_bias: true,
+      mlp_bias: true,
+      hidden_act: "gelu_pytorch_tanh",
+      rope_scaling: { type: "llama3", original_max_position_embeddings: 4_096, ...scaling },
+    });
+    expect(config).toEqual({
+      ...parseConfig(smollm),
+      attentionBias: true,
+      mlpBias: true,
+      activation: "geluTanh",
+      ropeScaling: {
+        type: "llama3",
+        factor: 8,
+        lowFrequencyFactor: 1,
+        highFrequencyFactor: 4,
+        originalPositions: 4_096,
+      },
+    });
+  });
+
+  it("takes the model's own length for scalings that do not say theirs", () => {
+    const rope_scaling = { rope_type: "yarn", factor: 4, truncate: false };
+    expect(parseConfig({ ...smollm, rope_scaling }).ropeScaling).toEqual({
+      type: "yarn",
+      factor: 4,
+      originalPositions: 8_192,
+      truncate: false,
+    });
+  });
+
   it.each([
-    ["another architecture", { model_type: "gpt_neox" }, 'model_type "gpt_neox"'],
+    ["another architecture", { model_type: "mamba" }, '"gemma3_text", "gpt2" or "gpt_neox"'],
     [
       "rope scaling, transformers 4",
-      { rope_scaling: { type: "linear", factor: 2 } },
-      'rope scaling "linear"',
+      { rope_scaling: { type: "dynamic", factor: 2 } },
+      'rope scaling "dynamic"',
     ],
     [
       "rope scaling, transformers 5",
-      { rope_parameters: { rope_type: "llama3", rope_theta: 5e5 } },
-      'rope scaling "llama3"',
+      { rope_parameters: { rope_type: "longrope", rope_theta: 5e5 } },
+      'rope scaling "longrope"; supported is rope type "default", "linear", "llama3" or "yarn"',
     ],
     [
       "partial rotary",
       { rope_parameters: { partial_rotary_factor: 0.5 } },
       "partial_rotary_factor 0.5",
     ],
-    ["attention biases", { attention_bias: true }, "attention_bias true"],
-    ["MLP biases", { mlp_bias: true }, "mlp_bias true"],
-    ["another activation", { hidden_act: "gelu" }, 'hidden_act "gelu"'],
+    ["another activation", { hidden_act: "mish" }, 'hidden_act "mish"'],
     ["packed weights", { quantization_config: { quant_method: "gptq" } }, "quantization_config"],
   ])("refuses %s and says what is supported", (_, fields, named) => {
     expect(() => parseConfig({ ...smollm, ...fields }, "somewhere")).toThrow(
@@ -91,7 +123,7 @@ describe("parseConfig", () => {
         code: "MODEL_UNSUPPORTED",
         message: expect.stringContaining(named),
         where: "somewhere",
-        fix: expect.stringContaining("Llama family"),
+        fix: expect.stringContaining("Add a model family"),
       }),
     );
   });
@@ -99,6 +131,12 @@ describe("parseConfig", () => {
   it.each([
     ["no object", null, "model_type"],
     ["no model_type", {}, "model_type"],
+    ["a scaling without its factor", { ...smollm, rope_scaling: { type: "linear" } }, "no factor"],
+    [
+      "a scaling without its frequencies",
+      { ...smollm, rope_scaling: { type: "llama3", factor: 8 } },
+      "no low_freq_factor",
+    ],
     ["a string for a size", { ...smollm, hidden_size: "576" }, "hidden_size"],
     ["a size of zero", { ...smollm, num_hidden_layers: 0 }, "num_hidden_layers"],
     ["heads that do not divide", { ...smollm, num_key_value_heads: 2 }, "9 query heads"],

@@ -1,9 +1,36 @@
-import { ConfigError } from "@latentkit/core";
-import * as z from "zod";
+import type {
+  Activation,
+  LinearRopeScaling,
+  Llama3RopeScaling,
+  YarnRopeScaling,
+} from "@latentkit/tensor";
+import { configInvalid } from "./config-errors.ts";
 
-/** What a forward pass needs to know about a model. Sizes are counts of elements; names follow TransformerLens where it has one. */
+/** Architectures that there are, by the `model_type` that Hugging Face gives them. */
+export const architectures = [
+  "llama",
+  "mistral",
+  "qwen2",
+  "qwen3",
+  "olmo2",
+  "gemma2",
+  "gemma3_text",
+  "gpt2",
+  "gpt_neox",
+] as const;
+
+/** One of {@link architectures}. */
+export type Architecture = (typeof architectures)[number];
+
+/** The rope scalings that a model may have; their frequencies are the same for sequences of all lengths. */
+export type ModelRopeScaling = LinearRopeScaling | Llama3RopeScaling | YarnRopeScaling;
+
+/**
+ * What a forward pass needs to know about a model. Sizes are counts of elements; names follow TransformerLens where it has one.
+ * Optional fields are there only where the feature is.
+ */
 export interface ModelConfig {
-  readonly architecture: "llama";
+  readonly architecture: Architecture;
   readonly layers: number;
   readonly dModel: number;
   /** Query heads. */
@@ -16,98 +43,51 @@ export interface ModelConfig {
   readonly vocabulary: number;
   /** Positions that the model was made for. */
   readonly contextSize: number;
-  /** Base of the rotary frequencies (`rope_theta`). */
-  readonly ropeBase: number;
-  /** Added to the mean square in RMSNorm. */
+  /** Base of the rotary frequencies (`rope_theta`). Absent where positions are learned (GPT-2). */
+  readonly ropeBase?: number;
+  /** Added to the mean square in RMSNorm, to the variance in LayerNorm. */
   readonly normEpsilon: number;
   /** Whether the unembedding is the embedding. */
   readonly tiedEmbeddings: boolean;
   /** Tokens at which generation ends (`eos_token_id`). */
   readonly endTokens: readonly number[];
+  /** How the rotary frequencies were stretched for longer contexts. */
+  readonly ropeScaling?: ModelRopeScaling;
+  /** Leading features of each head that are rotated, where they are not all of them. */
+  readonly dRotary?: number;
+  /** Base of the rotary frequencies in layers with a sliding window, which are never scaled (Gemma 3). */
+  readonly localRopeBase?: number;
+  /** A query at position p sees keys `p - slidingWindow + 1 .. p`. */
+  readonly slidingWindow?: number;
+  /** Layers that have the window, ascending; all of them where it is absent. */
+  readonly slidingLayers?: readonly number[];
+  /** Factor of the attention scores, where it is not `1 / sqrt(dHead)`. */
+  readonly attentionScale?: number;
+  /** The factor of layer L's scores is divided by L + 1 (GPT-2's `scale_attn_by_inverse_layer_idx`). */
+  readonly scaleByLayer?: true;
+  /** Attention scores s become `softCap * tanh(s / softCap)`. */
+  readonly scoreSoftCap?: number;
+  /** Logits become `softCap * tanh(logits / softCap)`. */
+  readonly logitSoftCap?: number;
+  /** The MLP's activation, where it is not SiLU. */
+  readonly activation?: Exclude<Activation, "silu">;
+  /** Biases of the four projections of attention, in families where they are a choice. */
+  readonly attentionBias?: true;
+  /** Biases of the MLP's projections, in families where they are a choice. */
+  readonly mlpBias?: true;
+  /** Attention and MLP read the same residual stream (GPT-NeoX's `use_parallel_residual`). */
+  readonly parallelResidual?: true;
 }
 
-const size = z.int().positive();
-const rope = z.looseObject({
-  rope_type: z.string().optional(),
-  type: z.string().optional(),
-  rope_theta: z.number().positive().optional(),
-  partial_rotary_factor: z.number().optional(),
-});
-
-/** `config.json` of the Llama family as transformers 4 and 5 write it, with the defaults of transformers' `LlamaConfig`. */
-const llamaSchema = z.looseObject({
-  model_type: z.literal("llama"),
-  vocab_size: size.default(32_000),
-  hidden_size: size.default(4_096),
-  intermediate_size: size.default(11_008),
-  num_hidden_layers: size.default(32),
-  num_attention_heads: size.default(32),
-  num_key_value_heads: size.nullish(),
-  head_dim: size.nullish(),
-  hidden_act: z.string().default("silu"),
-  max_position_embeddings: size.default(2_048),
-  rms_norm_eps: z.number().nonnegative().default(1e-6),
-  tie_word_embeddings: z.boolean().default(false),
-  eos_token_id: z.union([z.int(), z.array(z.int())]).nullish(),
-  attention_bias: z.boolean().default(false),
-  mlp_bias: z.boolean().default(false),
-  // transformers 4
-  rope_theta: z.number().positive().nullish(),
-  rope_scaling: rope.nullish(),
-  // transformers 5
-  rope_parameters: rope.nullish(),
-  partial_rotary_factor: z.number().nullish(),
-  quantization_config: z.unknown().optional(),
-});
-
-type LlamaFields = z.infer<typeof llamaSchema>;
-
-/**
- * Reads a Hugging Face `config.json` (or the object that `loaders` makes from GGUF metadata).
- *
- * @param raw the parsed JSON
- * @param where named in errors, for example the checkpoint's path
- * @throws ConfigError `MODEL_UNSUPPORTED` for another architecture or a feature that is not implemented, naming both it and what
- *   is supported; `CONFIG_INVALID` for fields that are missing, of the wrong type, or contradict each other
- */
-export function parseConfig(raw: unknown, where?: string): ModelConfig {
-  const type = z.looseObject({ model_type: z.string() }).safeParse(raw);
-  if (!type.success) {
-    throw invalid("the configuration has no model_type", where);
-  }
-  if (type.data.model_type !== "llama") {
-    throw unsupported(`model_type "${type.data.model_type}"`, 'model_type "llama"', where);
-  }
-  const parsed = llamaSchema.safeParse(raw);
-  if (!parsed.success) {
-    const faults = parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`);
-    throw invalid(faults.join("; "), where);
-  }
-  const fields = parsed.data;
-  refuseUnsupported(fields, where);
-  const heads = fields.num_attention_heads;
-  const config: ModelConfig = {
-    architecture: "llama",
-    layers: fields.num_hidden_layers,
-    dModel: fields.hidden_size,
-    heads,
-    kvHeads: fields.num_key_value_heads ?? heads,
-    dHead: fields.head_dim ?? Math.floor(fields.hidden_size / heads),
-    dMlp: fields.intermediate_size,
-    vocabulary: fields.vocab_size,
-    contextSize: fields.max_position_embeddings,
-    ropeBase: fields.rope_parameters?.rope_theta ?? fields.rope_theta ?? 10_000,
-    normEpsilon: fields.rms_norm_eps,
-    tiedEmbeddings: fields.tie_word_embeddings,
-    endTokens: [fields.eos_token_id ?? []].flat(),
-  };
-  checkConfig(config, where);
-  return config;
+/** Whether a layer's attention has the sliding window. */
+export function isSliding(config: ModelConfig, layer: number): boolean {
+  return config.slidingWindow !== undefined && (config.slidingLayers?.includes(layer) ?? true);
 }
 
 /** Throws ConfigError `CONFIG_INVALID` where sizes contradict each other. */
 export function checkConfig(config: ModelConfig, where?: string): void {
   const { heads, kvHeads, dHead, dModel, dMlp, layers, vocabulary, contextSize } = config;
+  const { slidingWindow, dRotary } = config;
   for (const [name, value] of Object.entries({
     heads,
     kvHeads,
@@ -117,55 +97,32 @@ export function checkConfig(config: ModelConfig, where?: string): void {
     layers,
     vocabulary,
     contextSize,
+    ...(slidingWindow === undefined ? {} : { slidingWindow }),
+    ...(dRotary === undefined ? {} : { dRotary }),
   })) {
     if (!Number.isSafeInteger(value) || value < 1)
-      throw invalid(`${name} is ${value}, not a positive integer`, where);
+      throw configInvalid(`${name} is ${value}, not a positive integer`, where);
   }
   if (heads % kvHeads !== 0) {
-    throw invalid(`${heads} query heads cannot share ${kvHeads} key/value heads evenly`, where);
-  }
-  if (dHead % 2 !== 0) {
-    throw invalid(`a head width of ${dHead} is odd, and rotary embeddings turn pairs`, where);
-  }
-}
-
-function refuseUnsupported(fields: LlamaFields, where: string | undefined): void {
-  const scaling = fields.rope_parameters ?? fields.rope_scaling;
-  const ropeType = scaling?.rope_type ?? scaling?.type ?? "default";
-  const partial =
-    fields.rope_parameters?.partial_rotary_factor ?? fields.partial_rotary_factor ?? 1;
-  if (ropeType !== "default")
-    throw unsupported(`rope scaling "${ropeType}"`, 'rope type "default"', where);
-  if (partial !== 1)
-    throw unsupported(
-      `partial_rotary_factor ${partial}`,
-      "rotary embeddings over the whole head",
+    throw configInvalid(
+      `${heads} query heads cannot share ${kvHeads} key/value heads evenly`,
       where,
     );
-  if (fields.hidden_act !== "silu")
-    throw unsupported(`hidden_act "${fields.hidden_act}"`, 'hidden_act "silu"', where);
-  if (fields.attention_bias)
-    throw unsupported("attention_bias true", "attention without biases", where);
-  if (fields.mlp_bias) throw unsupported("mlp_bias true", "an MLP without biases", where);
-  if (fields.quantization_config !== undefined && fields.quantization_config !== null) {
-    throw unsupported("quantization_config", "f32, f16 and bf16 safetensors, and GGUF", where);
   }
+  if (config.ropeBase !== undefined) checkRotary(dRotary ?? dHead, dHead, where);
+  const outside = config.slidingLayers?.find((layer) => layer < 0 || layer >= layers);
+  if (outside !== undefined)
+    throw configInvalid(`layer ${outside} has a window in a model of ${layers} layers`, where);
 }
 
-function unsupported(given: string, supported: string, where: string | undefined): ConfigError {
-  return new ConfigError({
-    code: "MODEL_UNSUPPORTED",
-    message: `the model has ${given}; supported is the Llama family with ${supported}`,
-    fix: "use a model of the Llama family without this feature, for example SmolLM2, Llama 2 or TinyLlama",
+function checkRotary(dRotary: number, dHead: number, where: string | undefined): void {
+  if (dRotary > dHead)
+    throw configInvalid(`${dRotary} features of a head of ${dHead} are to be rotated`, where);
+  if (dRotary % 2 === 0) return;
+  throw configInvalid(
+    dRotary === dHead
+      ? `a head width of ${dHead} is odd, and rotary embeddings turn pairs`
+      : `${dRotary} rotated features are odd, and rotary embeddings turn pairs`,
     where,
-  });
-}
-
-function invalid(message: string, where: string | undefined): ConfigError {
-  return new ConfigError({
-    code: "CONFIG_INVALID",
-    message: `the model's configuration is not valid: ${message}`,
-    fix: "use the config.json that came with the weights",
-    where,
-  });
+  );
 }

@@ -1,5 +1,5 @@
 import { MismatchError, ShapeError } from "@latentkit/core";
-import { copyInto, type Device, type Tensor } from "@latentkit/tensor";
+import { copyInto, type Device, take, type Tensor } from "@latentkit/tensor";
 import type { ModelConfig } from "./config.ts";
 
 /** One layer's keys (rotated) and values, `[batch, capacity, kvHeads, dHead]`. */
@@ -28,10 +28,13 @@ export class KvCache implements Disposable {
   readonly batch: number;
   readonly capacity: number;
   readonly layers: readonly KvCacheLayer[];
+  readonly #options: KvCacheOptions;
   readonly #tensors: readonly Tensor[];
   #length = 0;
 
-  constructor({ device, config, batch, capacity }: KvCacheOptions) {
+  constructor(options: KvCacheOptions) {
+    const { device, config, batch, capacity } = options;
+    this.#options = options;
     this.batch = batch;
     this.capacity = capacity;
     const shape = [batch, capacity, config.kvHeads, config.dHead];
@@ -75,6 +78,33 @@ export class KvCache implements Disposable {
       });
     }
     this.#length = length;
+  }
+
+  /**
+   * Copies of some of its sequences, in the order given and any of them several times: one prompt read once and gone on with in
+   * several ways. A cache of its own, which the caller disposes.
+   *
+   * @throws ShapeError `CACHE_ROWS` for none, or one that there is not
+   */
+  select(rows: readonly number[]): KvCache {
+    const known = (row: number): boolean => Number.isInteger(row) && row >= 0 && row < this.batch;
+    if (rows.length === 0 || !rows.every(known)) {
+      throw new ShapeError({
+        code: "CACHE_ROWS",
+        message: `sequences ${rows.join(", ") || "(none)"} were asked for of a cache that holds ${this.batch}`,
+        fix: `give at least one index from 0 to ${this.batch - 1}`,
+      });
+    }
+    const picked = new KvCache({ ...this.#options, batch: rows.length });
+    this.#options.device.scope(() => {
+      for (const [index, target] of picked.#tensors.entries()) {
+        const source = this.#tensors[index];
+        if (source !== undefined)
+          copyInto(take(source, rows, { axis: 0 }), target, { axis: 0, start: 0 });
+      }
+    });
+    picked.#length = this.#length;
+    return picked;
   }
 
   /** Checks that `count` more positions of `batch` sequences fit. @internal */

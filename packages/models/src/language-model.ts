@@ -1,10 +1,11 @@
 import { ConfigError, formatShape, sameShape, ShapeError } from "@latentkit/core";
 import type { Tokenizer } from "@latentkit/loaders";
-import { type Device, StoredWeight, type Tensor } from "@latentkit/tensor";
+import { add, copyInto, type Device, noGrad, StoredWeight, type Tensor } from "@latentkit/tensor";
 import type { ModelConfig } from "./config.ts";
 import type { BoundFamily, LogitsWanted, Weight } from "./families/family.ts";
 import { families } from "./families/index.ts";
-import { generate, type GeneratedToken, type GenerateOptions } from "./generate.ts";
+import type { GeneratedToken } from "./generation/continuation.ts";
+import { generate, type GenerateOptions } from "./generation/generate.ts";
 import { HookRun, type SiteEdit } from "./hook-run.ts";
 import { KvCache } from "./kv-cache.ts";
 import { type Site, type SiteName, SiteTable } from "./sites.ts";
@@ -68,6 +69,8 @@ export class LanguageModel implements Disposable {
   /** f32 copies of stored weights that somebody asked for. */
   readonly #dequantized = new Map<StoredWeight, Tensor>();
   readonly #forward: BoundFamily;
+  /** Of a family whose norms count their weights from 1. */
+  #finalNormWeight: Tensor | null = null;
 
   constructor(parts: LanguageModelParts) {
     this.name = parts.identity.name;
@@ -200,9 +203,30 @@ export class LanguageModel implements Disposable {
     return this.parameter(families[this.config.architecture].unembedding);
   }
 
-  /** `[d_model]`. */
+  /**
+   * What the final norm multiplies `ln_final.hook_normalized` by, `[d_model]`: its weight, for Gemma 1 + its weight. LayerNorm (GPT-2,
+   * GPT-NeoX) adds a bias after that, which moves each token's logit by a constant; {@link readOut} has it.
+   * The model's own. Of Gemma's sum there is one tensor, which every call computes anew, and no gradient flows through it.
+   */
   finalNormWeight(): Tensor {
-    return this.parameter(families[this.config.architecture].finalNorm);
+    const { finalNorm, normOffset } = families[this.config.architecture];
+    const weight = this.parameter(finalNorm);
+    if (normOffset === 0) return weight;
+    const kept = (this.#finalNormWeight ??= this.device.keep(this.device.zeros(weight.shape)));
+    noGrad(this.device, () => {
+      using sum = add(weight, normOffset);
+      copyInto(sum, kept, { axis: 0, start: 0 });
+    });
+    return kept;
+  }
+
+  /**
+   * The logits that the model's head makes of residual streams `[..., d_model]`: final norm, unembedding and soft cap, whatever the
+   * family has of them. `[..., vocabulary]`, the caller's. At the last block's `hook_resid_post` these are the model's own logits;
+   * at earlier ones they are the logit lens.
+   */
+  readOut(residual: Tensor): Tensor {
+    return this.#forward.readOut(residual);
   }
 
   /** Room for keys and values, for {@link RunOptions.cache}. `capacity` is the context size if left out. The caller disposes it. */
@@ -254,7 +278,8 @@ export class LanguageModel implements Disposable {
 
   /**
    * Continues a prompt token by token with a KV cache. Greedy unless a temperature is given; edits apply to the prompt and to
-   * every new token.
+   * every new token. With several samples the prompt is read once, and their tokens come in turns, each with its `sample`; one
+   * that has ended is no longer computed.
    *
    * @throws ConfigError `PROMPT_INVALID`, `SAMPLING_INVALID`, `TOKENIZER_MISSING`; ShapeError `CONTEXT_OVERFLOW`; AbortedError
    */
@@ -267,6 +292,7 @@ export class LanguageModel implements Disposable {
     this.#forward[Symbol.dispose]();
     if (!this.#borrowed) disposeParameters(this.#parameters);
     for (const tensor of this.#dequantized.values()) tensor.dispose();
+    this.#finalNormWeight?.dispose();
   }
 
   [Symbol.dispose](): void {

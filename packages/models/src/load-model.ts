@@ -1,9 +1,9 @@
 import type { LongCallOptions } from "@latentkit/core";
 import { type Checkpoint, checkTokenizerFits } from "@latentkit/loaders";
 import type { Device, StoredActivations } from "@latentkit/tensor";
-import { parseConfig } from "./config.ts";
 import { families } from "./families/index.ts";
 import { LanguageModel } from "./language-model.ts";
+import { parseConfig } from "./parse-config.ts";
 import { disposeParameters, loadWeights } from "./weights.ts";
 
 /** Options of {@link loadModel}. */
@@ -35,8 +35,12 @@ export async function loadModel(
   const config = parseConfig(checkpoint.config, checkpoint.name);
   const { tokenizer } = checkpoint;
   if (tokenizer !== null) checkTokenizerFits(tokenizer, config.vocabulary, checkpoint.name);
-  const specs = families[config.architecture].parameters(config);
-  const parameters = await loadWeights(checkpoint.tensors, specs, device, options);
+  const family = families[config.architecture];
+  const specs = family.parameters(config);
+  const parameters = await loadWeights(checkpoint.tensors, specs, device, {
+    ...options,
+    otherTensors: family.otherTensors,
+  });
   try {
     const weightsHash = await checkpoint.weightsHash(signal);
     const identity = { name: checkpoint.name, architecture: config.architecture, weightsHash };

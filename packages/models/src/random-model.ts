@@ -23,34 +23,21 @@ export interface RandomModelOptions {
   readonly initialisation?: "even" | "training" | undefined;
 }
 
-const small: ModelConfig = {
-  architecture: "llama",
-  layers: 2,
-  dModel: 64,
-  heads: 4,
-  kvHeads: 2,
-  dHead: 16,
-  dMlp: 128,
-  vocabulary: 256,
-  contextSize: 128,
-  ropeBase: 10_000,
-  normEpsilon: 1e-5,
-  tiedEmbeddings: true,
-  endTokens: [],
-};
-
 /**
- * A small Llama with random weights: no use as a language model, but everything else works on it.
+ * A small model with random weights, a Llama unless the configuration names another architecture: no use as a language model, but
+ * everything else works on it.
  *
- * Matrices are normal with variance 1 / inputs, so that activations keep their size; norm weights are 1. With a tokenizer, the
- * vocabulary grows to hold its tokens.
+ * Matrices are normal with variance 1 / inputs, so that activations keep their size; norms multiply by 1 and biases are 0. With a
+ * tokenizer, the vocabulary grows to hold its tokens.
  *
  * @throws ConfigError `CONFIG_INVALID` for sizes that contradict each other; MismatchError `TOKENIZER_TOO_LARGE`
  */
 export function randomModel(options: RandomModelOptions): LanguageModel {
   const { device, seed, tokenizer = null, initialisation = "even" } = options;
+  const architecture = options.config?.architecture ?? "llama";
+  const { small } = families[architecture];
   const vocabulary = Math.max(small.vocabulary, tokenizer?.vocabularySize ?? 0);
-  const config: ModelConfig = { ...small, vocabulary, ...options.config };
+  const config: ModelConfig = { architecture, ...small, vocabulary, ...options.config };
   checkConfig(config, "randomModel");
   if (tokenizer !== null) checkTokenizerFits(tokenizer, config.vocabulary, "randomModel");
   const specs = families[config.architecture].parameters(config);
@@ -68,7 +55,7 @@ export function randomModel(options: RandomModelOptions): LanguageModel {
     );
   }
   shareTied(parameters, specs);
-  const name = `random-llama-${config.layers}x${config.dModel}-seed${seed}`;
+  const name = `random-${architecture}-${config.layers}x${config.dModel}-seed${seed}`;
   const identity = {
     name,
     architecture: config.architecture,
@@ -79,13 +66,17 @@ export function randomModel(options: RandomModelOptions): LanguageModel {
 
 /** @param residualLayers layers among which writers to the residual stream share its growth; 0 for none of that */
 function values(
-  { name, shape }: ParameterSpec,
+  { name, shape, transposed = false, initial = 1 }: ParameterSpec,
   random: Random,
   residualLayers: number,
 ): Float32Array {
   const [rows = 0, columns] = shape;
-  if (columns === undefined) return new Float32Array(rows).fill(1);
-  const writes = residualLayers > 0 && /\.(?:o_proj|down_proj)\.weight$/u.test(name);
-  const deviation = 1 / Math.sqrt(columns * (writes ? 2 * residualLayers : 1));
+  if (columns === undefined) return new Float32Array(rows).fill(initial);
+  const writes = residualLayers > 0 && writers.test(name);
+  const inputs = transposed ? rows : columns;
+  const deviation = 1 / Math.sqrt(inputs * (writes ? 2 * residualLayers : 1));
   return random.fillNormal(new Float32Array(rows * columns), deviation);
 }
+
+/** Matrices that write to the residual stream. */
+const writers = /\.(?:o_proj|down_proj|c_proj|attention\.dense|dense_4h_to_h)\.weight$/u;

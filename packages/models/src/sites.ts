@@ -1,8 +1,13 @@
 import { ConfigError } from "@latentkit/core";
 import { didYouMean } from "@latentkit/loaders";
+import type { BlockLayout } from "./block-layout.ts";
 import type { ModelConfig } from "./config.ts";
+import { families } from "./families/index.ts";
 
-/** Places inside a block that can be read and changed, in the order in which a forward pass comes by. */
+/**
+ * Places inside a block that can be read and changed, as TransformerLens names them. No family has all of them, and the order is that
+ * of blocks with norms before attention and MLP: `model.sites()` lists what a model has, in its own order.
+ */
 export const blockSites = [
   "hook_resid_pre",
   "ln1.hook_scale",
@@ -10,11 +15,17 @@ export const blockSites = [
   "attn.hook_q",
   "attn.hook_k",
   "attn.hook_v",
+  "attn.q_norm.hook_scale",
+  "attn.q_norm.hook_normalized",
+  "attn.k_norm.hook_scale",
+  "attn.k_norm.hook_normalized",
   "attn.hook_rot_q",
   "attn.hook_rot_k",
   "attn.hook_attn_scores",
   "attn.hook_pattern",
   "attn.hook_z",
+  "ln1_post.hook_scale",
+  "ln1_post.hook_normalized",
   "hook_attn_out",
   "hook_resid_mid",
   "ln2.hook_scale",
@@ -22,6 +33,8 @@ export const blockSites = [
   "mlp.hook_pre",
   "mlp.hook_pre_linear",
   "mlp.hook_post",
+  "ln2_post.hook_scale",
+  "ln2_post.hook_normalized",
   "hook_mlp_out",
   "hook_resid_post",
 ] as const;
@@ -32,6 +45,7 @@ export type BlockSite = (typeof blockSites)[number];
 /** TransformerLens's name of a site, plus `"logits"`. */
 export type SiteName =
   | "hook_embed"
+  | "hook_pos_embed"
   | `blocks.${number}.${BlockSite}`
   | "ln_final.hook_scale"
   | "ln_final.hook_normalized"
@@ -62,7 +76,7 @@ export class SiteTable {
   readonly #byName: ReadonlyMap<string, Site>;
 
   constructor(config: ModelConfig) {
-    this.sites = listSites(config);
+    this.sites = modelSites(config);
     this.#byName = new Map(this.sites.map((site) => [site.name, site]));
   }
 
@@ -82,24 +96,68 @@ export class SiteTable {
   }
 }
 
-function listSites(config: ModelConfig): Site[] {
-  const axes = blockAxes(config);
-  const site = (name: SiteName, layer: number | null, feature: Feature): Site => ({
+/** Every site of a model with this configuration, in forward order: what `model.sites()` gives, without its weights. */
+export function modelSites(config: ModelConfig): readonly Site[] {
+  const layout = families[config.architecture].layout(config);
+  const axes = blockAxes(config, layout);
+  const site = (name: SiteName, layer: number | null, { shape, width }: Feature): Site => ({
     name,
     layer,
-    shape: feature.shape,
-    width: feature.width,
+    shape,
+    width,
   });
   const { residual, scale, logits } = axes;
+  const inBlock = sitesOfBlock(layout);
   const blocks = Array.from({ length: config.layers }, (_, layer) =>
-    blockSites.map((name) => site(blockSite(layer, name), layer, featureOf(name, axes))),
+    inBlock.map((name) => site(blockSite(layer, name), layer, featureOf(name, axes))),
   );
   return [
     site("hook_embed", null, residual),
+    ...(layout.positions === "learned" ? [site("hook_pos_embed", null, residual)] : []),
     ...blocks.flat(),
     site("ln_final.hook_scale", null, scale),
     site("ln_final.hook_normalized", null, residual),
     site("logits", null, logits),
+  ];
+}
+
+/** The sites of a block, in the order in which its forward pass comes by. */
+function sitesOfBlock({
+  norms,
+  positions,
+  queryKeyNorm,
+  gated,
+  parallel,
+}: BlockLayout): BlockSite[] {
+  const norm = <
+    Name extends "attn.k_norm" | "attn.q_norm" | "ln1" | "ln1_post" | "ln2" | "ln2_post",
+  >(
+    name: Name,
+  ) => [`${name}.hook_scale`, `${name}.hook_normalized`] as const;
+  const when = <Name>(condition: boolean, names: readonly Name[]) => (condition ? names : []);
+  return [
+    "hook_resid_pre",
+    ...when(norms !== "after", norm("ln1")),
+    "attn.hook_q",
+    "attn.hook_k",
+    "attn.hook_v",
+    ...when(queryKeyNorm !== null, [...norm("attn.q_norm"), ...norm("attn.k_norm")]),
+    ...when(positions === "rotary", ["attn.hook_rot_q", "attn.hook_rot_k"] as const),
+    "attn.hook_attn_scores",
+    "attn.hook_pattern",
+    "attn.hook_z",
+    ...when(norms === "after", norm("ln1")),
+    ...when(norms === "both", norm("ln1_post")),
+    "hook_attn_out",
+    ...when(!parallel, ["hook_resid_mid"] as const),
+    ...when(norms !== "after", norm("ln2")),
+    "mlp.hook_pre",
+    ...when(gated, ["mlp.hook_pre_linear"] as const),
+    "mlp.hook_post",
+    ...when(norms === "after", norm("ln2")),
+    ...when(norms === "both", norm("ln2_post")),
+    "hook_mlp_out",
+    "hook_resid_post",
   ];
 }
 
@@ -108,15 +166,31 @@ interface Feature {
   readonly width: number;
 }
 
+function feature(shape: readonly string[], width: number): Feature {
+  return { shape, width };
+}
+
 type Axes = ReturnType<typeof blockAxes>;
 
-function blockAxes(config: ModelConfig) {
-  const feature = (shape: readonly string[], width: number): Feature => ({ shape, width });
+function blockAxes(config: ModelConfig, { queryKeyNorm }: BlockLayout) {
+  const { heads, kvHeads, dHead } = config;
+  const perHead = queryKeyNorm === "head";
+  const normed = (head: string, count: number) => ({
+    scale: perHead
+      ? feature(["batch", "pos", head, "1"], count)
+      : feature(["batch", "pos", "1"], 1),
+    normalized: feature(
+      perHead ? ["batch", "pos", head, "d_head"] : ["batch", "pos", `${head} * d_head`],
+      count * dHead,
+    ),
+  });
   return {
     residual: feature(["batch", "pos", "d_model"], config.dModel),
     scale: feature(["batch", "pos", "1"], 1),
-    query: feature(["batch", "pos", "head_index", "d_head"], config.heads * config.dHead),
-    key: feature(["batch", "pos", "kv_head_index", "d_head"], config.kvHeads * config.dHead),
+    query: feature(["batch", "pos", "head_index", "d_head"], heads * dHead),
+    key: feature(["batch", "pos", "kv_head_index", "d_head"], kvHeads * dHead),
+    queryNorm: normed("head_index", heads),
+    keyNorm: normed("kv_head_index", kvHeads),
     scores: feature(["batch", "head_index", "query_pos", "key_pos"], config.contextSize),
     mlp: feature(["batch", "pos", "d_mlp"], config.dMlp),
     logits: feature(["batch", "pos", "d_vocab"], config.vocabulary),
@@ -126,12 +200,22 @@ function blockAxes(config: ModelConfig) {
 function featureOf(name: BlockSite, axes: Axes): Feature {
   switch (name) {
     case "ln1.hook_scale":
+    case "ln1_post.hook_scale":
     case "ln2.hook_scale":
+    case "ln2_post.hook_scale":
       return axes.scale;
     case "attn.hook_q":
     case "attn.hook_rot_q":
     case "attn.hook_z":
       return axes.query;
+    case "attn.q_norm.hook_scale":
+      return axes.queryNorm.scale;
+    case "attn.q_norm.hook_normalized":
+      return axes.queryNorm.normalized;
+    case "attn.k_norm.hook_scale":
+      return axes.keyNorm.scale;
+    case "attn.k_norm.hook_normalized":
+      return axes.keyNorm.normalized;
     case "attn.hook_k":
     case "attn.hook_v":
     case "attn.hook_rot_k":
@@ -149,7 +233,9 @@ function featureOf(name: BlockSite, axes: Axes): Feature {
     case "hook_mlp_out":
     case "hook_resid_post":
     case "ln1.hook_normalized":
+    case "ln1_post.hook_normalized":
     case "ln2.hook_normalized":
+    case "ln2_post.hook_normalized":
       return axes.residual;
   }
 }

@@ -6,7 +6,7 @@ import type { TensorStore } from "@latentkit/loaders";
 import type { Device } from "@latentkit/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { deviation, openFixture, read } from "./__fixtures__/support.ts";
-import type { GenerateOptions } from "./generate.ts";
+import type { GenerateOptions } from "./generation/generate.ts";
 import type { LanguageModel } from "./language-model.ts";
 import { loadModel } from "./load-model.ts";
 

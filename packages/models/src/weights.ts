@@ -18,10 +18,12 @@ export type Parameters = ReadonlyMap<string, Weight>;
 export interface LoadWeightsOptions extends LongCallOptions {
   readonly weights?: "stored" | "f32" | undefined;
   readonly activations?: StoredActivations | undefined;
+  /** Names of tensors to leave in the file. */
+  readonly otherTensors?: RegExp | undefined;
 }
 
-/** Tensors that some checkpoints carry and the forward pass computes itself. */
-const derived = /\.rotary_emb\.inv_freq$/;
+/** Tensors that some checkpoints carry and the forward pass computes itself: rotary frequencies and causal masks. */
+const derived = /\.rotary_emb\.inv_freq$|\.(?:attn|attention)\.(?:masked_)?bias$/;
 
 /**
  * Copies an architecture's tensors to the device, one at a time, after checking names and shapes of all: matrices as they are
@@ -38,17 +40,17 @@ export async function loadWeights(
   device: Device,
   options: LoadWeightsOptions = {},
 ): Promise<Parameters> {
-  checkWeights(store, specs);
+  checkWeights(store, specs, options.otherTensors);
   const parameters = new Map<string, Weight>();
   const stored = specs.filter((spec) => spec.sameAs === undefined);
-  const total = stored.reduce((sum, spec) => sum + store.info(spec.name).byteLength, 0);
+  const total = stored.reduce((sum, spec) => sum + infoOf(store, spec).byteLength, 0);
   let done = 0;
   try {
-    for (const { name, shape } of stored) {
+    for (const spec of stored) {
       throwIfAborted(options.signal, "no weights are kept");
       // eslint-disable-next-line no-await-in-loop -- one tensor at a time, so that only one is in host memory
-      parameters.set(name, await loadWeight(store, { name, shape }, device, options));
-      done += store.info(name).byteLength;
+      parameters.set(spec.name, await loadWeight(store, spec, device, options));
+      done += infoOf(store, spec).byteLength;
       options.onProgress?.({ stage: "load weights", done, total, unit: "bytes" });
     }
     shareTied(parameters, specs);
@@ -61,16 +63,28 @@ export async function loadWeights(
 
 async function loadWeight(
   store: TensorStore,
-  { name, shape }: ParameterSpec,
+  spec: ParameterSpec,
   device: Device,
   { signal, weights = "stored", activations }: LoadWeightsOptions,
 ): Promise<Weight> {
-  const format = weights === "stored" ? storedFormatFor(store.info(name)) : null;
+  const { shape, transposed = false } = spec;
+  const name = nameIn(store, spec) ?? spec.name;
+  const keeps = weights === "stored" && !transposed;
+  const format = keeps ? storedFormatFor(store.info(name)) : null;
   if (format !== null) {
     const pieces = store.readPieces(name, { signal });
     return device.streamStoredWeight(pieces, shape, format, { activations });
   }
   return device.keep(device.tensor(await store.readFloats(name, { signal }), shape));
+}
+
+/** What a checkpoint calls a tensor; null where it lacks it. */
+function nameIn(store: TensorStore, { name, aliases = [] }: ParameterSpec): string | null {
+  return [name, ...aliases].find((known) => store.has(known)) ?? null;
+}
+
+function infoOf(store: TensorStore, spec: ParameterSpec): TensorInfo {
+  return store.info(nameIn(store, spec) ?? spec.name);
 }
 
 /** The format in which the device keeps a tensor of the file; null for vectors, and for formats that it has no kernels for. */
@@ -97,9 +111,13 @@ export function disposeParameters(parameters: Parameters): void {
   for (const weight of new Set(parameters.values())) weight.dispose();
 }
 
-function checkWeights(store: TensorStore, specs: readonly ParameterSpec[]): void {
+function checkWeights(
+  store: TensorStore,
+  specs: readonly ParameterSpec[],
+  others: RegExp | undefined,
+): void {
   const stored = specs.filter((spec) => spec.sameAs === undefined);
-  const missing = stored.filter((spec) => !store.has(spec.name)).map((spec) => spec.name);
+  const missing = stored.filter((spec) => nameIn(store, spec) === null).map((spec) => spec.name);
   if (missing.length > 0) {
     throw new MismatchError({
       code: "WEIGHTS_MISSING",
@@ -108,11 +126,11 @@ function checkWeights(store: TensorStore, specs: readonly ParameterSpec[]): void
       where: store.name,
     });
   }
-  const wrong = stored.flatMap(({ name, shape }) => {
-    const given = store.info(name).shape;
-    return sameShape(given, shape)
+  const wrong = stored.flatMap((spec) => {
+    const given = infoOf(store, spec).shape;
+    return sameShape(given, spec.shape)
       ? []
-      : [`${name} is ${formatShape(given)} and should be ${formatShape(shape)}`];
+      : [`${spec.name} is ${formatShape(given)} and should be ${formatShape(spec.shape)}`];
   });
   if (wrong.length > 0) {
     throw new MismatchError({
@@ -122,13 +140,15 @@ function checkWeights(store: TensorStore, specs: readonly ParameterSpec[]): void
       where: store.name,
     });
   }
-  const known = new Set(specs.map((spec) => spec.name));
-  const unexpected = store.names().filter((name) => !known.has(name) && !derived.test(name));
+  const known = new Set(specs.flatMap((spec) => [spec.name, ...(spec.aliases ?? [])]));
+  const unexpected = store
+    .names()
+    .filter((name) => !known.has(name) && !derived.test(name) && others?.test(name) !== true);
   if (unexpected.length > 0) {
     throw new MismatchError({
       code: "WEIGHTS_UNEXPECTED",
       message: `the checkpoint has tensors that this architecture does not use: ${unexpected.join(", ")}`,
-      fix: "use a plain Llama-family checkpoint: adapters, biases and query/key norms are other architectures",
+      fix: "use the config.json that came with these weights, and a checkpoint without adapters or other heads: biases and query/key norms are there only where the configuration or the architecture has them",
       where: store.name,
     });
   }

@@ -3,8 +3,14 @@ import { join } from "node:path";
 import { openActivations } from "@latentkit/activations/node";
 import { FormatError, IoError } from "@latentkit/core";
 import type { TensorStore } from "@latentkit/loaders";
-import { openCheckpoint, openSafetensorsFile, readJson } from "@latentkit/loaders/node";
-import { blockSites, parseConfig } from "@latentkit/models";
+import {
+  isRemoteSource,
+  openCheckpoint,
+  type OpenCheckpointOptions,
+  openSafetensorsFile,
+  readJson,
+} from "@latentkit/loaders/node";
+import { modelSites, parseConfig } from "@latentkit/models";
 import { z } from "zod";
 
 /** What a path turned out to be. */
@@ -14,9 +20,16 @@ export interface Inspection {
   readonly tables: readonly { readonly title: string; readonly lines: readonly string[] }[];
 }
 
-/** Recognises a file or folder by what it holds. Throws `IoError` `PATH_MISSING` or `FormatError` `PATH_UNKNOWN`. */
-export async function inspectPath(path: string): Promise<Inspection> {
+/**
+ * Recognises a file or folder by what it holds; what is not on this machine is a model of the hub or of a web server. Throws
+ * `IoError` `PATH_MISSING` or `FormatError` `PATH_UNKNOWN`.
+ */
+export async function inspectPath(
+  path: string,
+  options: OpenCheckpointOptions = {},
+): Promise<Inspection> {
   if (!existsSync(path)) {
+    if (isRemoteSource(path)) return inspectModel(path, options);
     throw new IoError({
       code: "PATH_MISSING",
       message: `there is nothing at "${path}"`,
@@ -43,8 +56,11 @@ export async function inspectPath(path: string): Promise<Inspection> {
   });
 }
 
-async function inspectModel(path: string): Promise<Inspection> {
-  const checkpoint = await openCheckpoint(path);
+async function inspectModel(
+  path: string,
+  options: OpenCheckpointOptions = {},
+): Promise<Inspection> {
+  const checkpoint = await openCheckpoint(path, options);
   try {
     const config = parseConfig(checkpoint.config, checkpoint.name);
     const { tensors, tokenizer } = checkpoint;
@@ -53,27 +69,27 @@ async function inspectModel(path: string): Promise<Inspection> {
       facts: {
         name: checkpoint.name,
         format: checkpoint.format,
-        ...config,
-        endTokens: config.endTokens.join(", "),
+        ...scalarsOf({
+          ...config,
+          endTokens: config.endTokens.join(", "),
+          ...(config.slidingLayers && { slidingLayers: config.slidingLayers.join(", ") }),
+        }),
         parameters: parametersIn(tensors),
         "stored bytes": tensors
           .names()
           .reduce((sum, name) => sum + tensors.info(name).byteLength, 0),
         tokenizer: tokenizer === null ? "none" : `${tokenizer.vocabularySize} tokens`,
         "chat template": tokenizer !== null && tokenizer.chatTemplate !== null,
-        "weights hash": await checkpoint.weightsHash(),
+        // Of a file on a web server, the hash would mean to fetch all of it.
+        "weights hash": /^https?:/.test(path) ? null : await checkpoint.weightsHash(options.signal),
       },
       tables: [
         { title: "tensors by format", lines: countFormats(tensors) },
         {
           title: `sites (L is 0 to ${config.layers - 1})`,
-          lines: [
-            "hook_embed",
-            ...blockSites.map((site) => `blocks.L.${site}`),
-            "ln_final.hook_scale",
-            "ln_final.hook_normalized",
-            "logits",
-          ],
+          lines: modelSites(config)
+            .filter(({ layer }) => layer === null || layer === 0)
+            .map(({ name }) => name.replace("blocks.0.", "blocks.L.")),
         },
       ],
     };

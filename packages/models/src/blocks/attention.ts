@@ -2,34 +2,56 @@ import {
   attention,
   attentionMix,
   attentionScores,
-  linear,
+  slice,
   softmax,
   type Tensor,
 } from "@latentkit/tensor";
 import type { HookRun } from "../hook-run.ts";
 import type { KvCacheLayer } from "../kv-cache.ts";
-import type { Weight } from "../families/family.ts";
+import { normBlock, type Norm } from "./norm.ts";
+import { type Projection, project } from "./projection.ts";
 import type { Rotary } from "./rotary.ts";
 
-/** Weights as PyTorch's `Linear` stores them, `[out, in]`. */
-export interface AttentionWeights {
-  readonly query: Weight;
-  readonly key: Weight;
-  readonly value: Weight;
-  readonly output: Weight;
-}
+/** How queries, keys and values come out of the residual stream. */
+export type QueryKeyValue =
+  | {
+      readonly kind: "separate";
+      readonly query: Projection;
+      readonly key: Projection;
+      readonly value: Projection;
+    }
+  | {
+      /** One layer makes all three. */
+      readonly kind: "fused";
+      readonly all: Projection;
+      /** All queries, all keys, all values (GPT-2); or the three of each head together (GPT-NeoX). */
+      readonly order: "thirds" | "heads";
+    };
 
-/** Sizes of the heads. */
-export interface AttentionSizes {
+/** One layer's attention. */
+export interface Attention {
   readonly heads: number;
   readonly kvHeads: number;
   readonly dHead: number;
+  readonly projections: QueryKeyValue;
+  readonly output: Projection;
+  /** Norms of queries and keys before the rotation, over each head or over the whole width; null for none. */
+  readonly queryKeyNorm: {
+    readonly query: Norm;
+    readonly key: Norm;
+    readonly over: "head" | "width";
+  } | null;
+  /** Null where positions are learned. */
+  readonly rotary: Rotary | null;
+  /** Factor of the scores. */
+  readonly scale: number;
+  readonly softCap: number | null;
+  readonly window: number | null;
 }
 
 /** What attention needs to know about this call. */
 export interface AttentionCall {
   readonly hooks: HookRun;
-  readonly rotary: Rotary;
   /** Context position of the first token of `x`. */
   readonly startPosition: number;
   /** i32 `[batch * pos]`: the context position of each token. */
@@ -39,45 +61,80 @@ export interface AttentionCall {
 }
 
 /**
- * Causal self-attention with grouped queries and rotary embeddings over `x [batch, pos, d_model]`.
+ * Causal self-attention with grouped queries over `x [batch, pos, d_model]`.
  *
- * Sites: `hook_q [batch, pos, head, d_head]`, `hook_k` and `hook_v [batch, pos, kv_head, d_head]`; `hook_rot_q`, `hook_rot_k` after
- * the rotation; `hook_attn_scores [batch, head, query_pos, key_pos]`, scaled and masked with -Infinity; `hook_pattern`, their
- * softmax; `hook_z [batch, pos, head, d_head]`. With a cache, keys and values at the sites are those of the new positions only,
- * scores and patterns reach over all. Scores and patterns exist only if asked for: otherwise one fused kernel does all of it.
+ * Sites: `hook_q [batch, pos, head, d_head]`, `hook_k` and `hook_v [batch, pos, kv_head, d_head]`, as projected; `q_norm` and
+ * `k_norm` where there are norms; `hook_rot_q`, `hook_rot_k` after the rotation, if there is one; `hook_attn_scores
+ * [batch, head, query_pos, key_pos]`, scaled, capped and masked with -Infinity; `hook_pattern`, their softmax; `hook_z
+ * [batch, pos, head, d_head]`. With a cache, keys and values at the sites are those of the new positions only, scores and patterns
+ * reach over all. Scores and patterns exist only if asked for: otherwise one fused kernel does all of it.
  *
  * @param at the attention's prefix, for example `"blocks.3.attn."`
  */
 export function attentionBlock(
   x: Tensor,
-  weights: AttentionWeights,
-  sizes: AttentionSizes,
+  layer: Attention,
   at: string,
   call: AttentionCall,
 ): Tensor {
-  const { hooks, rotary, startPosition, positions, cache } = call;
-  const { heads, kvHeads, dHead } = sizes;
+  const { hooks, startPosition, positions, cache } = call;
+  const { heads, dHead, rotary, scale, softCap, window, queryKeyNorm: norms } = layer;
   const [batch = 0, length = 0] = x.shape;
   const kLength = startPosition + length;
-  const project = (weight: Weight, count: number) =>
-    linear(x, weight).reshape([batch, length, count, dHead]);
 
-  const q = hooks.visit(`${at}hook_q`, project(weights.query, heads));
-  const k = hooks.visit(`${at}hook_k`, project(weights.key, kvHeads));
-  const v = hooks.visit(`${at}hook_v`, project(weights.value, kvHeads));
-  const rotQ = hooks.visit(`${at}hook_rot_q`, rotary.apply(q, positions, kLength));
-  const rotK = hooks.visit(`${at}hook_rot_k`, rotary.apply(k, positions, kLength));
+  const [made, madeKey, madeValue] = queryKeyValue(x, layer);
+  const q = hooks.visit(`${at}hook_q`, made);
+  const k = hooks.visit(`${at}hook_k`, madeKey);
+  const v = hooks.visit(`${at}hook_v`, madeValue);
+  const over = norms?.over === "width";
+  const normQ = norms === null ? q : headNorm(q, norms.query, over, `${at}q_norm.`, hooks);
+  const normK = norms === null ? k : headNorm(k, norms.key, over, `${at}k_norm.`, hooks);
+  const turned = (name: string, value: Tensor) =>
+    rotary === null ? value : hooks.visit(at + name, rotary.apply(value, positions, kLength));
+  const rotQ = turned("hook_rot_q", normQ);
+  const rotK = turned("hook_rot_k", normK);
   const keys = cache === null ? rotK : cache.appendKeys(rotK, startPosition);
   const values = cache === null ? v : cache.appendValues(v, startPosition);
 
-  const scale = 1 / Math.sqrt(dHead);
-  const options = { kLength, scale };
+  const options = { kLength, scale, softCap, window };
   const fused = !hooks.wants(`${at}hook_attn_scores`, `${at}hook_pattern`);
   const mixed = fused
     ? attention(rotQ, keys, values, options)
     : attentionMix(visitPattern(hooks, at, attentionScores(rotQ, keys, options)), values);
   const z = hooks.visit(`${at}hook_z`, mixed);
-  return linear(z.reshape([batch, length, heads * dHead]), weights.output);
+  return project(z.reshape([batch, length, heads * dHead]), layer.output);
+}
+
+/** Queries `[batch, pos, head, d_head]`, keys and values `[batch, pos, kv_head, d_head]`. */
+function queryKeyValue(
+  x: Tensor,
+  { projections, heads, kvHeads, dHead }: Attention,
+): readonly [Tensor, Tensor, Tensor] {
+  const [batch = 0, length = 0] = x.shape;
+  if (projections.kind === "separate") {
+    const of = (projection: Projection, count: number) =>
+      project(x, projection).reshape([batch, length, count, dHead]);
+    const { query, key, value } = projections;
+    return [of(query, heads), of(key, kvHeads), of(value, kvHeads)];
+  }
+  const all = project(x, projections.all);
+  const part = (index: number) => {
+    if (projections.order === "heads") {
+      const byHead = all.reshape([batch, length, heads, 3 * dHead]);
+      return slice(byHead, { axis: 3, start: index * dHead, end: (index + 1) * dHead });
+    }
+    const width = heads * dHead;
+    const third = slice(all, { axis: 2, start: index * width, end: (index + 1) * width });
+    return third.reshape([batch, length, heads, dHead]);
+  };
+  return [part(0), part(1), part(2)];
+}
+
+/** A norm of `[batch, pos, heads, d_head]` over the last axis or the last two. */
+function headNorm(x: Tensor, norm: Norm, overWidth: boolean, at: string, hooks: HookRun): Tensor {
+  if (!overWidth) return normBlock(x, norm, at, hooks);
+  const [batch = 0, length = 0, heads = 0, dHead = 0] = x.shape;
+  return normBlock(x.reshape([batch, length, heads * dHead]), norm, at, hooks).reshape(x.shape);
 }
 
 /** From scores to the pattern, both shown to the hooks. */

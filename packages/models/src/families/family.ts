@@ -1,4 +1,5 @@
 import type { Device, StoredWeight, Tensor } from "@latentkit/tensor";
+import type { BlockLayout } from "../block-layout.ts";
 import type { ModelConfig } from "../config.ts";
 import type { HookRun } from "../hook-run.ts";
 import type { KvCache } from "../kv-cache.ts";
@@ -19,8 +20,14 @@ export interface ParameterSpec {
   /** As Hugging Face names it. */
   readonly name: string;
   readonly shape: readonly number[];
+  /** Other names that checkpoints have for it. */
+  readonly aliases?: readonly string[];
   /** Name of the parameter whose storage it shares, for tied embeddings. */
   readonly sameAs?: string;
+  /** A matrix stored `[in, out]`: it is held as f32 always, since kernels read stored weights as `[out, in]`. */
+  readonly transposed?: boolean;
+  /** What a vector holds before training: 1 by default, as the weight of a norm. */
+  readonly initial?: 0 | 1;
 }
 
 /** Which positions' logits a run computes. */
@@ -45,14 +52,35 @@ export interface ForwardCall {
 export interface BoundFamily extends Disposable {
   /** Logits `[batch, pos, vocabulary]`, or null where the pass stopped early. Runs inside a scope. */
   forward(call: ForwardCall): Tensor | null;
+  /** The logits `[..., vocabulary]` that the head makes of rows of the residual stream, `[..., d_model]`. */
+  readOut(residual: Tensor): Tensor;
 }
 
-/** An architecture: which tensors it needs and what it does with them. */
+/** What a configuration holds beside sizes that tests and experiments choose. */
+export type SmallConfig = Omit<ModelConfig, "architecture">;
+
+/** An architecture: how its configuration is written, which tensors it needs and what it does with them. */
 export interface Family {
   /** Name of the unembedding, `[vocabulary, d_model]`. */
   readonly unembedding: string;
   /** Name of the final norm's weight, `[d_model]`. */
   readonly finalNorm: string;
+  /** Added to every RMSNorm's weight before it is used: 1 for Gemma, else 0. */
+  readonly normOffset: 0 | 1;
+  /** Tensors that checkpoints have beside the model's own and that serve something else, such as images. */
+  readonly otherTensors?: RegExp;
+  /** A configuration of a few thousand parameters, with what the family has beside Llama switched on. */
+  readonly small: SmallConfig;
+  /**
+   * Reads the fields of a `config.json`.
+   *
+   * @throws ConfigError `CONFIG_INVALID`, `MODEL_UNSUPPORTED`
+   */
+  parse(raw: unknown, where: string | undefined): ModelConfig;
+  /** The fields of `config.json` that `parse` reads back, as transformers 4 and 5 both understand them. */
+  configFields(config: ModelConfig): Record<string, unknown>;
+  /** Which sites a block has. */
+  layout(config: ModelConfig): BlockLayout;
   parameters(config: ModelConfig): readonly ParameterSpec[];
   bind(config: ModelConfig, weights: WeightFinder, device: Device): BoundFamily;
 }

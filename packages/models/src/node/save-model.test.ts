@@ -4,9 +4,10 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
+import { openCase, parityCases } from "../__fixtures__/parity.ts";
 import { openTiny, read, referenceDevice } from "../__fixtures__/support.ts";
 import { modelConfigJson } from "../config-json.ts";
-import { parseConfig } from "../config.ts";
+import { parseConfig } from "../parse-config.ts";
 import { loadModel } from "../load-model.ts";
 import { randomModel } from "../random-model.ts";
 import { saveModel } from "./save-model.ts";
@@ -120,6 +121,27 @@ it("leaves no config.json where it did not come to the end", async () => {
   await expect(saveModel(model, target, { signal })).rejects.toMatchObject({ code: "ABORTED" });
   expect(existsSync(join(target, "config.json"))).toBe(false);
   await expect(load(target)).rejects.toMatchObject({ code: "CHECKPOINT_NO_CONFIG" });
+});
+
+it.each(parityCases)("saves %s and reads it back", async (name) => {
+  using model = await openCase(name, device);
+  const target = join(folder, name);
+  await saveModel(model, target);
+  using back = await load(target);
+  expect(back.config).toEqual(model.config);
+  const tokens = [[1, 2, 3, 4, 5, 6, 7]];
+  expect((await read(back, tokens)).logits).toEqual((await read(model, tokens)).logits);
+});
+
+it("writes whole soft caps as transformers 5 wants them", async () => {
+  const architecture = "gemma2";
+  using model = randomModel({ device, seed: 1, config: { architecture, logitSoftCap: 2.5 } });
+  const target = join(folder, "caps");
+  await saveModel(model, target);
+  const text = readFileSync(join(target, "config.json"), "utf8");
+  expect(text).toContain('"attn_logit_softcapping": 50.0,\n  "');
+  expect(text).toContain('"final_logit_softcapping": 2.5,\n  "');
+  expect(parseConfig(JSON.parse(text))).toEqual(model.config);
 });
 
 it("writes a config.json that transformers 4 and 5 read, and we too", () => {

@@ -3,7 +3,7 @@ import { writeFileAtomic, writeSafetensors } from "@latentkit/loaders/node";
 import { StoredWeight, type Tensor } from "@latentkit/tensor";
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { modelConfigJson } from "../config-json.ts";
+import { modelConfigJson, modelConfigText } from "../config-json.ts";
 import type { ModelConfig } from "../config.ts";
 import { families } from "../families/index.ts";
 import { LanguageModel } from "../language-model.ts";
@@ -64,7 +64,7 @@ export async function saveModel(
     eos_token_id: json["eos_token_id"],
     pad_token_id: json["pad_token_id"],
   });
-  await write("config.json", json);
+  await write("config.json", modelConfigText(json));
 }
 
 async function valuesOf(model: LanguageModel | ModelParts, name: string): Promise<Float32Array> {

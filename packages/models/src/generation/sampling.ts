@@ -8,6 +8,11 @@ export interface SamplingOptions {
   readonly topK?: number;
   /** Draws among the most probable tokens that together reach this probability (nucleus sampling, 1904.09751). */
   readonly topP?: number;
+  /**
+   * Draws among tokens that are at least this fraction as probable as the most probable one (2407.01082), of those that `topK` and
+   * `topP` leave.
+   */
+  readonly minP?: number;
 }
 
 /** A token and the natural logarithm of the probability that the model itself gave it (temperature 1, no cut-offs). */
@@ -16,8 +21,14 @@ export interface SampledToken {
   readonly logProbability: number;
 }
 
+/** What {@link sampleToken} may be given besides the logits that the model gave. */
+export interface SampleOptions extends SamplingOptions {
+  /** Logits to choose by in place of the model's own: those that processors have changed. */
+  readonly chooseBy?: Float32Array | undefined;
+}
+
 /** @throws ConfigError `SAMPLING_INVALID` for a value outside its range */
-export function checkSampling({ temperature = 0, topK, topP }: SamplingOptions): void {
+export function checkSampling({ temperature = 0, topK, topP, minP }: SamplingOptions): void {
   const refuse = (message: string, fix: string) => {
     throw new ConfigError({ code: "SAMPLING_INVALID", message, fix });
   };
@@ -33,32 +44,39 @@ export function checkSampling({ temperature = 0, topK, topP }: SamplingOptions):
   if (topP !== undefined && !(topP > 0 && topP <= 1)) {
     refuse(`topP is ${topP}`, "give a number above 0 and at most 1, or leave it out");
   }
+  if (minP !== undefined && !(minP >= 0 && minP <= 1)) {
+    refuse(`minP is ${minP}`, "give a number from 0 (no limit) to 1, or leave it out");
+  }
 }
 
 /**
- * Draws a token: temperature first, then `topK`, then `topP`, as transformers orders them. Of equal logits the lower token comes
- * first. Draws one uniform from `random` unless greedy.
+ * Draws a token: temperature first, then `topK`, `topP` and `minP`, as transformers orders them. Of equal logits the lower token
+ * comes first. Draws one uniform from `random` unless greedy.
  *
- * @param logits one position's, over the whole vocabulary
+ * @param logits one position's, over the whole vocabulary, as the model gave them
  * @throws ConfigError `LOGITS_NOT_FINITE` if no token has a finite logit or one is NaN
  */
 export function sampleToken(
   logits: Float32Array,
-  options: SamplingOptions,
+  options: SampleOptions,
   random: Random,
 ): SampledToken {
-  const { temperature = 0, topK = logits.length, topP = 1 } = options;
-  const { best, logSumExp } = summary(logits);
+  const { temperature = 0, topK = logits.length, topP = 1, minP = 0 } = options;
+  const own = summary(logits);
+  const scores = options.chooseBy ?? logits;
+  const { best } = options.chooseBy === undefined ? own : summary(options.chooseBy);
   const picked = (token: number): SampledToken => ({
     token,
-    logProbability: (logits[token] ?? 0) - logSumExp,
+    logProbability: (logits[token] ?? 0) - own.logSumExp,
   });
   if (temperature === 0) return picked(best);
 
-  const top = logits[best] ?? 0;
-  const weight = (token: number) => Math.exp(((logits[token] ?? 0) - top) / temperature);
-  let tokens = topK < logits.length ? largest(logits, topK) : Array.from(logits.keys());
-  if (topP < 1) tokens = nucleus(tokens, logits, weight, topP);
+  const top = scores[best] ?? 0;
+  // Of the best token it is 1.
+  const weight = (token: number) => Math.exp(((scores[token] ?? 0) - top) / temperature);
+  let tokens = topK < scores.length ? largest(scores, topK) : Array.from(scores.keys());
+  if (topP < 1) tokens = nucleus(tokens, scores, weight, topP);
+  if (minP > 0) tokens = tokens.filter((token) => weight(token) >= minP);
   const mass = tokens.reduce((sum, token) => sum + weight(token), 0);
   let left = random.uniform() * mass;
   for (const token of tokens) {
@@ -67,6 +85,15 @@ export function sampleToken(
   }
   // Only rounding leads here.
   return picked(tokens.findLast((token) => weight(token) > 0) ?? best);
+}
+
+/** The most probable tokens of the model's own distribution, with natural logarithms of their probabilities, in descending order. */
+export function mostProbable(logits: Float32Array, count: number): SampledToken[] {
+  const { logSumExp } = summary(logits);
+  return largest(logits, Math.min(count, logits.length)).map((token) => ({
+    token,
+    logProbability: (logits[token] ?? 0) - logSumExp,
+  }));
 }
 
 function summary(logits: Float32Array): { best: number; logSumExp: number } {

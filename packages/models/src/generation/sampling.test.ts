@@ -1,7 +1,7 @@
 import { Random } from "@latentkit/core";
 import { fc, test } from "@fast-check/vitest";
 import { describe, expect, it } from "vitest";
-import { checkSampling, sampleToken, type SamplingOptions } from "./sampling.ts";
+import { checkSampling, mostProbable, sampleToken, type SamplingOptions } from "./sampling.ts";
 
 const logitsArbitrary = fc
   .array(fc.float({ min: -20, max: 20, noNaN: true }), { minLength: 1, maxLength: 40 })
@@ -10,7 +10,7 @@ const logitsArbitrary = fc
 /** What each token's probability should be, by the definitions and without regard to speed. */
 function expected(
   logits: Float32Array,
-  { temperature = 0, topK = logits.length, topP = 1 }: SamplingOptions,
+  { temperature = 0, topK = logits.length, topP = 1, minP = 0 }: SamplingOptions,
 ): number[] {
   const order = Array.from(logits.keys()).sort(
     (a, b) => (logits[b] ?? 0) - (logits[a] ?? 0) || a - b,
@@ -30,6 +30,8 @@ function expected(
     reached += probabilities[index] ?? 0;
     return wanted;
   });
+  const left = softmax(kept);
+  kept = kept.filter((_, index) => (left[index] ?? 0) >= minP * Math.max(...left));
   const result = new Array<number>(logits.length).fill(0);
   for (const [index, probability] of softmax(kept).entries())
     result[kept[index] ?? 0] = probability;
@@ -52,6 +54,8 @@ describe("sampleToken", () => {
     { temperature: 2, topK: 3 },
     { temperature: 1, topP: 0.7 },
     { temperature: 1.3, topK: 4, topP: 0.8 },
+    { temperature: 1, minP: 0.2 },
+    { temperature: 1.5, topK: 5, topP: 0.95, minP: 0.15 },
   ])("draws with the probabilities of %o", (options) => {
     const logits = Float32Array.of(0.5, 2, -1, 1.2, 0.1, -3);
     const draws = 20_000;
@@ -96,6 +100,30 @@ describe("sampleToken", () => {
     },
   );
 
+  it("chooses by changed logits, and reports the model's own probability", () => {
+    const logits = Float32Array.of(1, 3, 2);
+    const chooseBy = Float32Array.of(1, -Infinity, 2);
+    const mass = Math.exp(1) + Math.exp(3) + Math.exp(2);
+    for (const temperature of [0, 1e-3]) {
+      const { token, logProbability } = sampleToken(
+        logits,
+        { chooseBy, temperature },
+        new Random(0),
+      );
+      expect(token).toBe(2);
+      expect(logProbability).toBeCloseTo(2 - Math.log(mass), 6);
+    }
+  });
+
+  it("lists the most probable tokens", () => {
+    const logits = Float32Array.of(1, 3, 3, 2);
+    const mass = Math.exp(1) + 2 * Math.exp(3) + Math.exp(2);
+    const listed = mostProbable(logits, 3);
+    expect(listed.map(({ token }) => token)).toEqual([1, 2, 3]);
+    expect(listed[2]?.logProbability).toBeCloseTo(2 - Math.log(mass), 6);
+    expect(mostProbable(logits, 9)).toHaveLength(4);
+  });
+
   it("refuses logits that are not finite", () => {
     const notFinite = expect.objectContaining({ code: "LOGITS_NOT_FINITE" });
     expect(() => sampleToken(Float32Array.of(1, Number.NaN), {}, new Random(0))).toThrow(notFinite);
@@ -117,6 +145,8 @@ describe("checkSampling", () => {
     { topP: 0 },
     { topP: 1.1 },
     { topP: Number.NaN },
+    { minP: -0.1 },
+    { minP: 1.1 },
   ])("refuses %o", (options) => {
     expect(() => checkSampling(options)).toThrow(
       expect.objectContaining({ code: "SAMPLING_INVALID" }),

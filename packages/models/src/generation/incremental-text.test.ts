@@ -1,6 +1,6 @@
 import { fc, test } from "@fast-check/vitest";
 import { describe, expect, it } from "vitest";
-import { byteTokenizer } from "./__fixtures__/support.ts";
+import { byteTokenizer } from "../__fixtures__/support.ts";
 import { IncrementalText } from "./incremental-text.ts";
 
 const tokenizer = byteTokenizer();

@@ -1,0 +1,31 @@
+import { linear, matmul, StoredWeight, type Tensor } from "@latentkit/tensor";
+import type { Weight, WeightFinder } from "../families/family.ts";
+
+/** A linear layer. */
+export interface Projection {
+  /** `[out, in]` as PyTorch's `Linear` stores it; `[in, out]` where it is transposed. */
+  readonly weight: Weight;
+  /** `[out]`. */
+  readonly bias: Tensor | null;
+  /** Whether the weight is stored `[in, out]`, as GPT-2's `Conv1D` does. */
+  readonly transposed: boolean;
+}
+
+/** The linear layer called `name` in a checkpoint: `name.weight`, and `name.bias` if it has one. */
+export function findProjection(
+  weights: WeightFinder,
+  name: string,
+  { bias = false, transposed = false }: { bias?: boolean; transposed?: boolean } = {},
+): Projection {
+  return {
+    weight: transposed ? weights.vector(`${name}.weight`) : weights.matrix(`${name}.weight`),
+    bias: bias ? weights.vector(`${name}.bias`) : null,
+    transposed,
+  };
+}
+
+/** `x [..., in]` through a linear layer, `[..., out]`. */
+export function project(x: Tensor, { weight, bias, transposed }: Projection): Tensor {
+  if (!transposed || weight instanceof StoredWeight) return linear(x, weight, bias);
+  return matmul(x, weight, { bias });
+}

@@ -1,0 +1,73 @@
+import { ConfigError, ShapeError } from "@latentkit/core";
+import { type ChatMessage, renderChat, type Tokenizer } from "@latentkit/loaders";
+import type { LanguageModel } from "../language-model.ts";
+
+/** What to continue: exactly one of the three. */
+export interface Prompt {
+  /** Plain text, encoded without special tokens. */
+  readonly prompt?: string | undefined;
+  /** A conversation, rendered by the tokenizer's chat template up to where the assistant speaks. */
+  readonly messages?: readonly ChatMessage[] | undefined;
+  /** Token ids as they are. */
+  readonly tokens?: ArrayLike<number> | undefined;
+}
+
+/** @throws ConfigError `PROMPT_INVALID`, `TOKENIZER_MISSING`; what the chat template throws */
+export function promptTokens(
+  model: LanguageModel,
+  { prompt, messages, tokens }: Prompt,
+): readonly number[] {
+  const given = [prompt, messages, tokens].filter((value) => value !== undefined);
+  if (given.length !== 1) {
+    throw new ConfigError({
+      code: "PROMPT_INVALID",
+      message: `${given.length} of prompt, messages and tokens were given`,
+      fix: "give exactly one of them",
+    });
+  }
+  const ids =
+    tokens ??
+    (messages === undefined
+      ? tokenizerOf(model).encode(prompt ?? "").ids
+      : renderChat(tokenizerOf(model), messages, { addGenerationPrompt: true }).ids);
+  if (ids.length > 0) return Array.from(ids);
+  throw new ConfigError({
+    code: "PROMPT_INVALID",
+    message: "the prompt has no tokens",
+    fix: "give a prompt of at least one token, for example the model's bos token",
+  });
+}
+
+function tokenizerOf(model: LanguageModel): Tokenizer {
+  if (model.tokenizer !== null) return model.tokenizer;
+  throw new ConfigError({
+    code: "TOKENIZER_MISSING",
+    message: `the model ${model.name} has no tokenizer, so text cannot be turned into tokens`,
+    fix: "give `tokens`, or put tokenizer.json beside the weights",
+    where: model.name,
+  });
+}
+
+/** New tokens that the context has room for, at most `maxTokens`. @throws ConfigError `SAMPLING_INVALID`; ShapeError `CONTEXT_OVERFLOW` */
+export function tokenLimit(model: LanguageModel, promptLength: number, maxTokens: number): number {
+  if (!Number.isInteger(maxTokens) || maxTokens < 1) {
+    throw new ConfigError({
+      code: "SAMPLING_INVALID",
+      message: `maxTokens is ${maxTokens}`,
+      fix: "give a positive integer",
+    });
+  }
+  const room = model.config.contextSize - promptLength;
+  if (room > 0) return Math.min(maxTokens, room);
+  throw new ShapeError({
+    code: "CONTEXT_OVERFLOW",
+    message: `a prompt of ${promptLength} tokens leaves no room in the model's context of ${model.config.contextSize}`,
+    fix: `give a prompt of at most ${model.config.contextSize - 1} tokens`,
+  });
+}
+
+/** Tokens at which the model's texts end. */
+export function endTokens(model: LanguageModel): readonly number[] {
+  const eos = model.tokenizer?.specialTokens.eos ?? null;
+  return eos === null ? model.config.endTokens : [...model.config.endTokens, eos];
+}
