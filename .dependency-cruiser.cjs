@@ -16,7 +16,7 @@ const layers = [
   { name: "activations", packages: ["activations"] },
   {
     name: "methods",
-    packages: ["sae", "lora", "steering", "training", "eval", "report", "worlds"],
+    packages: ["sae", "lora", "steering", "training", "eval", "report", "worlds", "openai-api"],
   },
   {
     name: "studies",

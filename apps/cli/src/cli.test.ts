@@ -24,6 +24,7 @@ const commands = [
   "harvest",
   "inspect",
   "open",
+  "serve",
   "sae encode",
   "train-lm",
   "train-tokenizer",

@@ -9,6 +9,7 @@ import { addHarvest } from "./commands/harvest.ts";
 import { addInspect } from "./commands/inspect.ts";
 import { addOpen } from "./commands/open.ts";
 import { addSae } from "./commands/sae.ts";
+import { addServe } from "./commands/serve.ts";
 import { addSuite } from "./commands/suite.ts";
 import { addTrainLm } from "./commands/train-lm.ts";
 import { addTrainTokenizer } from "./commands/train-tokenizer.ts";
@@ -42,6 +43,7 @@ export function createProgram(terminal: Terminal): Command {
     addInspect,
     addOpen,
     addSae,
+    addServe,
     addSuite,
     addTrainLm,
     addTrainTokenizer,

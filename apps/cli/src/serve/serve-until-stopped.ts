@@ -16,13 +16,14 @@ export async function serveUntilStopped(
   const server = await serveFolder(folder, options);
   try {
     announce(server);
-    await stopped(terminal.signal);
+    await untilStopped(terminal.signal);
   } finally {
     await server.close();
   }
 }
 
-function stopped(signal: AbortSignal): Promise<void> {
+/** Resolves when the signal fires. */
+export function untilStopped(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) resolve();
     else signal.addEventListener("abort", () => resolve(), { once: true });

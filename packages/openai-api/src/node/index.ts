@@ -1,0 +1,2 @@
+export { serveModel } from "./serve-model.ts";
+export type { ModelServer, ServeModelOptions } from "./serve-model.ts";
