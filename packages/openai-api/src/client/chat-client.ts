@@ -247,7 +247,7 @@ async function post(
     return { status: response.status, text: await limitedText(response), after };
   } catch (cause) {
     throwIfAborted(signal, "no answer is kept");
-    if (cause instanceof AbortedError) throw cause;
+    if (cause instanceof AbortedError || cause instanceof TryAgain) throw cause;
     const why = late.aborted ? `no answer within ${timeout} s` : String(causeOf(cause));
     throw new TryAgain(`${url}: ${why}`, null, cause);
   }
@@ -257,10 +257,12 @@ async function limitedText(response: Response): Promise<string> {
   const decoder = new TextDecoder();
   let text = "";
   if (response.body === null) return text;
-  for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
+  const reader = response.body.getReader();
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    const chunk = part.value;
     text += decoder.decode(chunk, { stream: true });
     if (text.length > answerLimit)
-      throw new Error(`the answer is larger than ${answerLimit} characters`);
+      throw new TryAgain(`the answer is larger than ${answerLimit} characters`, null);
   }
   return text + decoder.decode();
 }
@@ -273,7 +275,7 @@ function causeOf(error: unknown): unknown {
 
 function parseJson(text: string): unknown {
   try {
-    return JSON.parse(text) as unknown;
+    return JSON.parse(text);
   } catch {
     return null;
   }

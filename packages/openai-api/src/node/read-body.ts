@@ -19,6 +19,7 @@ export async function readJsonBody(request: IncomingMessage, limit: number): Pro
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of request) {
+    // A request without an encoding gives bytes.
     const bytes = Buffer.from(chunk as Uint8Array);
     size += bytes.length;
     if (size > limit)
@@ -26,7 +27,7 @@ export async function readJsonBody(request: IncomingMessage, limit: number): Pro
     chunks.push(bytes);
   }
   try {
-    return JSON.parse(Buffer.concat(chunks).toString("utf8")) as unknown;
+    return JSON.parse(Buffer.concat(chunks).toString("utf8"));
   } catch {
     throw new HttpError(400, "invalid_json", "the body is not JSON");
   }
