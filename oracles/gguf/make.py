@@ -54,12 +54,38 @@ def blocks():
             values = dequantize(rows, kind)
         tensors[f"{kind.name}.bytes"] = rows.reshape(-1)
         tensors[f"{kind.name}.values"] = values.reshape(-1)
+    last = np.random.default_rng(20261128)
+    for kind, size, places in [(T.Q5_0, 22, [0]), (T.Q5_1, 24, [0, 2]), (T.Q2_K, 84, [80, 82]), (T.Q3_K, 110, [108]), (T.Q5_K, 176, [0, 2])]:
+        rows = last.integers(0, 256, (40, size), np.uint8)
+        for index, place in enumerate(places):
+            scales = last.standard_normal(40).astype(np.float16).view(np.uint16)
+            first = len(EDGES) * index
+            scales[first : first + len(EDGES)] = EDGES
+            rows[:, place : place + 2] = scales.view(np.uint8).reshape(-1, 2)
+        with np.errstate(all="ignore"):
+            values = dequantize(rows, kind)
+        tensors[f"{kind.name}.bytes"] = rows.reshape(-1)
+        tensors[f"{kind.name}.values"] = values.reshape(-1)
+    tensors.update(q8_k(last))
     halves = np.arange(0, 65536, 7, dtype=np.uint16)
     tensors["F16.bytes"] = halves.view(np.uint8)
     tensors["F16.values"] = halves.view(np.float16).astype(np.float32)
     tensors["BF16.bytes"] = halves.view(np.uint8)
     tensors["BF16.values"] = dequantize(halves.view(np.uint8).reshape(1, -1), T.BF16).reshape(-1)
     save_file(tensors, out / "blocks.safetensors")
+
+
+def q8_k(random):
+    """gguf knows the size of Q8_K's blocks but has no dequantize for it: ggml's `dequantize_row_q8_K` (y = d * q) in numpy."""
+    elements, size = gguf.GGML_QUANT_SIZES[T.Q8_K]
+    rows = random.integers(0, 256, (40, size), np.uint8)
+    scales = random.standard_normal(40).astype(np.float32)
+    scales[: len(EDGES)] = EDGES.view(np.float16).astype(np.float32)
+    scales[len(EDGES) : len(EDGES) + 2] = [1e-45, 3e38]
+    rows[:, :4] = scales.view(np.uint8).reshape(-1, 4)
+    with np.errstate(all="ignore"):
+        values = scales[:, None] * rows[:, 4 : 4 + elements].view(np.int8).astype(np.float32)
+    return {"Q8_K.bytes": rows.reshape(-1), "Q8_K.values": values.reshape(-1)}
 
 
 def every_type():
@@ -87,7 +113,7 @@ def every_type():
     writer.add_array("test.nested", [[1, 2], [3]])
     expected = {}
     floats = random.standard_normal((3, 64)).astype(np.float32)
-    for kind in [T.F32, T.F16, T.BF16, T.Q8_0, T.Q4_0, T.Q4_1]:
+    for kind in [T.F32, T.F16, T.BF16, T.Q8_0, T.Q4_0, T.Q4_1, T.Q5_0, T.Q5_1]:
         stored = quantize(floats, kind)
         name = f"{kind.name.lower()}.weight"
         writer.add_tensor(name, stored, raw_dtype=None if kind in (T.F32, T.F16) else kind)

@@ -2,9 +2,12 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { openCpuDevice } from "@latentkit/backend-cpu";
 import { ConfigError } from "@latentkit/core";
-import type { OnProgress } from "@latentkit/core";
 import { byteTokenizer } from "@latentkit/loaders";
-import { openCheckpoint } from "@latentkit/loaders/node";
+import {
+  isRemoteSource,
+  openCheckpoint,
+  type OpenCheckpointOptions,
+} from "@latentkit/loaders/node";
 import { loadModel, randomModel } from "@latentkit/models";
 import type { LanguageModel } from "@latentkit/models";
 import type { Device } from "@latentkit/tensor";
@@ -14,7 +17,8 @@ import { runStage } from "./stage.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** What `--help` says of MODEL. */
-export const modelArgument = "folder, .gguf file, `tiny`, `tiny-instruct`, or `random`";
+export const modelArgument =
+  "folder, .gguf file, org/name[@revision] of the hub, http(s) address, `tiny`, `tiny-instruct`, or `random`";
 
 /** Names for the embedded model. A folder of such a name is given as `./tiny`. */
 const embedded: ReadonlyMap<string, TinyVersion> = new Map([
@@ -29,7 +33,8 @@ export interface OpenModel extends Disposable {
 }
 
 /**
- * Opens what a command's MODEL argument names: a folder, a `.gguf` file, `tiny` or `tiny-instruct` (the embedded model), or `random`.
+ * Opens what a command's MODEL argument names: a folder, a `.gguf` file, a model of the hub, an address, `tiny` or
+ * `tiny-instruct` (the embedded model), or `random`.
  *
  * Throws `ConfigError` `MODEL_NOT_FOUND` where there is no such path, `IoError` `TINY_MISSING` where the embedded model's data is not
  * there.
@@ -40,11 +45,12 @@ export async function openModel(
   options: { readonly seed: number; readonly quiet: boolean },
 ): Promise<OpenModel> {
   const version = embedded.get(argument);
-  if (argument !== "random" && version === undefined && !existsSync(argument)) {
+  const here = argument === "random" || version !== undefined || existsSync(argument);
+  if (!here && !isRemoteSource(argument)) {
     throw new ConfigError({
       code: "MODEL_NOT_FOUND",
-      message: `"${argument}" is neither a file nor a folder here`,
-      fix: "give a folder with config.json and safetensors, a .gguf file, `tiny` for the embedded model, or `random` for random weights",
+      message: `"${argument}" is neither a file nor a folder here, nor does it name a model of the hub`,
+      fix: "give a folder with config.json and safetensors, a .gguf file, org/name of the hub, `tiny` for the embedded model, or `random` for random weights",
       where: "MODEL",
     });
   }
@@ -60,7 +66,7 @@ export async function openModel(
         return randomModel({ device, seed: options.seed, tokenizer: byteTokenizer() });
       const { signal } = terminal;
       return version === undefined
-        ? load(argument, device, { signal, onProgress })
+        ? load(argument, device, { signal, onProgress, remote: { env: terminal.env } })
         : loadTiny({ device, version, folder: tinyData(terminal), signal, onProgress });
     });
     return {
@@ -91,9 +97,9 @@ export function checkpointPath(argument: string, terminal: Terminal): string {
 async function load(
   path: string,
   device: Device,
-  options: { readonly signal: AbortSignal; readonly onProgress: OnProgress },
+  options: OpenCheckpointOptions,
 ): Promise<LanguageModel> {
-  const checkpoint = await openCheckpoint(path);
+  const checkpoint = await openCheckpoint(path, options);
   try {
     return await loadModel(checkpoint, {
       device,

@@ -1,7 +1,7 @@
 import { FormatError, throwIfAborted } from "@latentkit/core";
 
 /**
- * Random access to bytes: a file, a blob, memory, later a URL. Readers of formats take one of these and do no I/O themselves.
+ * Random access to bytes: a file, a blob, memory, a web server. Readers of formats take one of these and do no I/O themselves.
  *
  * `read` gives exactly `length` bytes or throws {@link FormatError} `SOURCE_TRUNCATED`. The caller owns the source and closes it.
  */

@@ -1,4 +1,5 @@
 import { decodeStored, FormatError, type StoredFormat } from "@latentkit/core";
+import { type BlockFormat, decodeBlocks } from "./gguf/decode-blocks.ts";
 import type { StorageFormat } from "./storage-format.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -12,8 +13,14 @@ const floatDecoders: Partial<Record<StorageFormat, (bytes: Bytes, count: number)
   Q8_0: stored("q8_0"),
   Q4_0: stored("q4_0"),
   Q4_1: stored("q4_1"),
+  Q5_0: blocks("Q5_0"),
+  Q5_1: blocks("Q5_1"),
+  Q2_K: blocks("Q2_K"),
+  Q3_K: blocks("Q3_K"),
   Q4_K: stored("q4_k"),
+  Q5_K: blocks("Q5_K"),
   Q6_K: stored("q6_k"),
+  Q8_K: blocks("Q8_K"),
   F64: (bytes) => Float32Array.from(new Float64Array(evenly(bytes))),
   I64: (bytes) => Float32Array.from(new BigInt64Array(evenly(bytes)), Number),
   U64: (bytes) => Float32Array.from(new BigUint64Array(evenly(bytes)), Number),
@@ -42,8 +49,9 @@ const integerDecoders: Partial<Record<StorageFormat, (bytes: Bytes, where: strin
 };
 
 /**
- * Stored elements as f32. Exact for F32, F16, BF16 and 8- and 16-bit integers, and for Q8_0, Q4_0, Q4_1, Q4_K and Q6_K equal bit for
- * bit to ggml's own dequantisation (see core's `StoredFormat`). F64 and wider integers are rounded to f32.
+ * Stored elements as f32. Exact for F32, F16, BF16 and 8- and 16-bit integers, and for Q4_0 to Q8_0 and Q2_K to Q8_K equal bit
+ * for bit to ggml's own dequantisation (see core's `StoredFormat` and {@link BlockFormat}). F64 and wider integers are rounded
+ * to f32.
  *
  * @param count elements, a whole number of blocks; `bytes` holds exactly those.
  */
@@ -58,7 +66,7 @@ export function decodeFloats(
   throw new FormatError({
     code: "FORMAT_NOT_DECODED",
     message: `the tensor is stored as ${format}, which cannot be read as floats here; ${Object.keys(floatDecoders).join(", ")} can`,
-    fix: "get the model in one of those formats (for GGUF: Q8_0, Q4_0, Q4_1, Q4_K, Q6_K, F16 or BF16)",
+    fix: "get the model in one of those formats (for GGUF: Q8_0, Q6_K, Q5_K, Q4_K, another K-quant, F16 or BF16)",
     where,
   });
 }
@@ -89,6 +97,11 @@ function checkInteger(value: number | bigint, where: string): number {
 function evenly(bytes: Bytes): ArrayBuffer {
   const whole = bytes.byteOffset === 0 && bytes.byteLength === bytes.buffer.byteLength;
   return whole ? bytes.buffer : bytes.slice().buffer;
+}
+
+/** The decoder of a format that only files have. */
+function blocks(format: BlockFormat): (bytes: Bytes, count: number) => Floats {
+  return (bytes, count) => decodeBlocks(bytes, format, count);
 }
 
 /** Core's decoder of a format. */

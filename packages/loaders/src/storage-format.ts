@@ -1,8 +1,8 @@
 import { type StoredFormat, storedFormats } from "@latentkit/core";
 
 /**
- * How elements are stored in a file. The first group are plain numbers; the second are ggml's blocks, of which Q4_0, Q4_1,
- * Q8_0, Q4_K and Q6_K can be read as floats and the rest only as bytes.
+ * How elements are stored in a file. The first group are plain numbers; the second are ggml's blocks, of which Q4_0 to Q8_K can be
+ * read as floats and the rest (IQ, TQ, MXFP4) only as bytes.
  */
 export type StorageFormat =
   | "BOOL"
@@ -30,6 +30,7 @@ export type StorageFormat =
   | "Q4_K"
   | "Q5_K"
   | "Q6_K"
+  | "Q8_K"
   | "IQ2_XXS"
   | "IQ2_XS"
   | "IQ3_XXS"
@@ -81,6 +82,7 @@ const layouts: Readonly<Record<StorageFormat, readonly [elements: number, bytes:
   Q4_K: [256, 144],
   Q5_K: [256, 176],
   Q6_K: [256, 210],
+  Q8_K: [256, 292],
   IQ2_XXS: [256, 66],
   IQ2_XS: [256, 74],
   IQ3_XXS: [256, 98],

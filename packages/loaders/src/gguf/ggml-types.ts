@@ -14,6 +14,7 @@ export const ggmlTypes: ReadonlyMap<number, StorageFormat> = new Map<number, Sto
   [12, "Q4_K"],
   [13, "Q5_K"],
   [14, "Q6_K"],
+  [15, "Q8_K"],
   [16, "IQ2_XXS"],
   [17, "IQ2_XS"],
   [18, "IQ3_XXS"],

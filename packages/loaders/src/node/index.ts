@@ -1,5 +1,13 @@
 export { openFile } from "./file-source.ts";
-export { openCheckpoint } from "./open-checkpoint.ts";
+export { downloadModel } from "./hub/open-hub.ts";
+export type { HubModel } from "./hub/open-hub.ts";
+export type { RemoteOptions } from "./hub/hub-options.ts";
+export type { HttpOptions } from "../hub/http-request.ts";
+export { openUrl } from "../hub/http-source.ts";
+export { hubReference } from "../hub/hub-reference.ts";
+export type { HubReference } from "../hub/hub-reference.ts";
+export type { RetryOptions } from "../hub/retry.ts";
+export { isRemoteSource, openCheckpoint } from "./open-checkpoint.ts";
 export type { OpenCheckpointOptions } from "./open-checkpoint.ts";
 export { openSafetensorsFile } from "./open-safetensors-file.ts";
 export { readJson } from "./read-json.ts";

@@ -1,46 +1,58 @@
 import { FormatError } from "@latentkit/core";
-import { readdir, readFile } from "node:fs/promises";
-import { basename, join, resolve } from "node:path";
+import { extname } from "node:path";
 import { z } from "zod";
 import type { Checkpoint } from "../checkpoint.ts";
+import { openSafetensors } from "../safetensors/open-safetensors.ts";
 import { mergeStores } from "../tensor-store.ts";
 import type { TensorStore } from "../tensor-store.ts";
 import { tokenizerFromJson } from "../tokenizer/tokenizer-from-json.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
-import { asIoError } from "./io-errors.ts";
+import { limitOf } from "./checkpoint-files.ts";
+import type { CheckpointFiles } from "./checkpoint-files.ts";
 import type { OpenCheckpointOptions } from "./open-checkpoint.ts";
-import { openSafetensorsFile } from "./open-safetensors-file.ts";
 import { isPickle, pickleError } from "./pickle.ts";
-import { readJson } from "./read-json.ts";
+import { parseJson } from "./read-json.ts";
 import { rememberedHash } from "./weights-hash.ts";
 
 const anObject = z.looseObject({});
-const indexSchema = z.looseObject({
-  weight_map: z.record(
-    z.string(),
-    z
-      .string()
-      .regex(/^[^/\\]+\.safetensors$/, "must be the name of a safetensors file in the folder"),
-  ),
-});
 
-/** Opens a folder as Hugging Face's `save_pretrained` writes it. */
-export async function openFolder(
-  folder: string,
-  options: OpenCheckpointOptions,
-): Promise<Checkpoint> {
-  const files = await readdir(folder).catch((error: unknown) => {
-    throw asIoError(error, folder);
+/** `model.safetensors.index.json`: which shard holds which tensor. Shards lie beside the index, nowhere else. */
+export const indexSchema: z.ZodType<{ readonly weight_map: Readonly<Record<string, string>> }> =
+  z.looseObject({
+    weight_map: z.record(
+      z.string(),
+      z
+        .string()
+        .regex(/^[^/\\\0]+\.safetensors$/, "must be the name of a safetensors file in the folder"),
+    ),
   });
-  if (!files.includes("config.json")) throw noConfig(folder, files);
-  const config = await readJson(join(folder, "config.json"), anObject);
+
+/**
+ * Opens a folder as Hugging Face's `save_pretrained` writes it.
+ *
+ * @param weights the safetensors file to take, instead of the one that the folder's names lead to
+ */
+export async function openFolder(
+  files: CheckpointFiles,
+  options: OpenCheckpointOptions,
+  weights?: string,
+): Promise<Checkpoint> {
+  const { names } = files;
+  if (!names.includes("config.json")) throw noConfig(files, weights);
+  const config = await readSmallJson(files, "config.json", anObject);
   const tokenizer =
-    options.tokenizer === false || !files.includes("tokenizer.json")
+    options.tokenizer === false || !names.includes("tokenizer.json")
       ? null
-      : await readTokenizer(folder, files);
-  const tensors = await openWeights(folder, files, options.signal);
+      : await readTokenizer(files);
+  const tensors =
+    weights === undefined
+      ? await openWeights(files, options.signal)
+      : await openOne(files, weights, options.signal);
   return {
-    name: basename(resolve(folder)),
+    name:
+      weights === undefined || weights === "model.safetensors"
+        ? files.name
+        : weights.slice(0, -extname(weights).length),
     format: "safetensors",
     config,
     tensors,
@@ -50,31 +62,40 @@ export async function openFolder(
   };
 }
 
-async function readTokenizer(folder: string, files: readonly string[]): Promise<Tokenizer> {
-  const definition = await readJson(join(folder, "tokenizer.json"), anObject);
-  const settings = files.includes("tokenizer_config.json")
-    ? await readJson(join(folder, "tokenizer_config.json"), anObject)
+async function readSmallJson<T>(
+  files: CheckpointFiles,
+  name: string,
+  schema: z.ZodType<T>,
+): Promise<T> {
+  return parseJson(await files.bytes(name, limitOf(name)), files.locate(name), schema);
+}
+
+async function readTokenizer(files: CheckpointFiles): Promise<Tokenizer> {
+  const definition = await readSmallJson(files, "tokenizer.json", anObject);
+  const settings = files.names.includes("tokenizer_config.json")
+    ? await readSmallJson(files, "tokenizer_config.json", anObject)
     : {};
   // Newer checkpoints keep the template in a file of its own, which then counts.
-  if (!files.includes("chat_template.jinja")) return tokenizerFromJson(definition, settings);
-  const template = await readFile(join(folder, "chat_template.jinja"), "utf8");
-  return tokenizerFromJson(definition, { ...settings, chat_template: template });
+  if (!files.names.includes("chat_template.jinja")) return tokenizerFromJson(definition, settings);
+  const template = await files.bytes("chat_template.jinja", limitOf("chat_template.jinja"));
+  return tokenizerFromJson(definition, {
+    ...settings,
+    chat_template: new TextDecoder().decode(template),
+  });
 }
 
 async function openWeights(
-  folder: string,
-  files: readonly string[],
+  files: CheckpointFiles,
   signal: AbortSignal | undefined,
 ): Promise<TensorStore> {
-  if (files.includes("model.safetensors"))
-    return openSafetensorsFile(join(folder, "model.safetensors"), signal);
-  if (files.includes("model.safetensors.index.json")) return openShards(folder, files, signal);
-  const others = files.filter((file) => file.endsWith(".safetensors"));
+  const { names } = files;
+  if (names.includes("model.safetensors")) return openOne(files, "model.safetensors", signal);
+  if (names.includes("model.safetensors.index.json")) return openShards(files, signal);
+  const others = names.filter((file) => file.endsWith(".safetensors"));
   const [only] = others;
-  if (only !== undefined && others.length === 1)
-    return openSafetensorsFile(join(folder, only), signal);
-  const pickle = files.find(isPickle);
-  if (pickle !== undefined && only === undefined) throw pickleError(join(folder, pickle));
+  if (only !== undefined && others.length === 1) return openOne(files, only, signal);
+  const pickle = names.find(isPickle);
+  if (pickle !== undefined && only === undefined) throw pickleError(files.locate(pickle));
   throw new FormatError({
     code: "CHECKPOINT_NO_WEIGHTS",
     message: `there is no model.safetensors and no model.safetensors.index.json${others.length > 1 ? `, but ${others.join(", ")}` : ""}`,
@@ -82,19 +103,32 @@ async function openWeights(
       others.length > 1
         ? "get the index file that lists these shards"
         : "get the safetensors files of this model",
-    where: folder,
+    where: files.where,
   });
 }
 
-async function openShards(
-  folder: string,
-  files: readonly string[],
+async function openOne(
+  files: CheckpointFiles,
+  name: string,
   signal: AbortSignal | undefined,
 ): Promise<TensorStore> {
-  const where = join(folder, "model.safetensors.index.json");
-  const { weight_map } = await readJson(where, indexSchema);
+  const source = await files.source(name);
+  try {
+    return await openSafetensors(source, signal);
+  } catch (error) {
+    await source.close();
+    throw error;
+  }
+}
+
+async function openShards(
+  files: CheckpointFiles,
+  signal: AbortSignal | undefined,
+): Promise<TensorStore> {
+  const where = files.locate("model.safetensors.index.json");
+  const { weight_map } = await readSmallJson(files, "model.safetensors.index.json", indexSchema);
   const shards = [...new Set(Object.values(weight_map))].sort();
-  const missing = shards.filter((shard) => !files.includes(shard));
+  const missing = files.listed ? shards.filter((shard) => !files.names.includes(shard)) : [];
   if (missing.length > 0) {
     throw new FormatError({
       code: "SHARD_MISSING",
@@ -105,12 +139,12 @@ async function openShards(
   }
   const opened: TensorStore[] = [];
   try {
-    for (const shard of shards) opened.push(await openSafetensorsFile(join(folder, shard), signal));
+    for (const shard of shards) opened.push(await openOne(files, shard, signal));
     const byShard = new Map(shards.map((shard, index) => [shard, opened[index]] as const));
     for (const [tensor, shard] of Object.entries(weight_map)) {
       if (byShard.get(shard)?.has(tensor) !== true) throw indexError(tensor, shard, where);
     }
-    return mergeStores(opened, folder);
+    return mergeStores(opened, files.where);
   } catch (error) {
     await Promise.all(opened.map((store) => store.close()));
     throw error;
@@ -126,15 +160,18 @@ function indexError(tensor: string, shard: string, where: string): FormatError {
   });
 }
 
-function noConfig(folder: string, files: readonly string[]): FormatError {
-  const gguf = files.find((file) => file.toLowerCase().endsWith(".gguf"));
+function noConfig(files: CheckpointFiles, weights: string | undefined): FormatError {
+  const gguf = files.names.find((file) => file.toLowerCase().endsWith(".gguf"));
   return new FormatError({
     code: "CHECKPOINT_NO_CONFIG",
-    message: "the folder has no config.json",
+    message:
+      weights === undefined
+        ? "the folder has no config.json"
+        : `there is no config.json beside ${weights}, and a safetensors file has weights only`,
     fix:
       gguf === undefined
         ? "give the folder that holds config.json and the safetensors files"
-        : `to open the GGUF file in it, give ${join(folder, gguf)}`,
-    where: folder,
+        : `to open the GGUF file in it, give ${files.locate(gguf)}`,
+    where: files.where,
   });
 }

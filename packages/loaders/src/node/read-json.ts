@@ -10,10 +10,15 @@ import { asIoError } from "./io-errors.ts";
  * `IoError` where the file cannot be read.
  */
 export async function readJson<T>(path: string, schema: z.ZodType<T>): Promise<T> {
-  const text = await readFile(path).catch((error: unknown) => {
+  const bytes = await readFile(path).catch((error: unknown) => {
     throw asIoError(error, path);
   });
-  const parsed = schema.safeParse(parse(text, path));
+  return parseJson(bytes, path, schema);
+}
+
+/** The same of bytes that have been read; `path` is what messages call them. */
+export function parseJson<T>(bytes: Uint8Array, path: string, schema: z.ZodType<T>): T {
+  const parsed = schema.safeParse(parse(bytes, path));
   if (parsed.success) return parsed.data;
   throw new FormatError({
     code: "JSON_SCHEMA",
