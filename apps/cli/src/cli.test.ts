@@ -243,6 +243,33 @@ describe("capture", () => {
   });
 });
 
+describe("generate, several times", () => {
+  const args = ["generate", "random", "--prompt", "ab", "--max-tokens", "6", "--quiet"];
+  it("gives each sample, which with one seed are the same again", async () => {
+    const json = await run([...args, "--samples", "3", "--seed", "4", "--json"]);
+    const { samples } = JSON.parse(json.stdout) as {
+      readonly samples: { readonly text: string; readonly tokens: number[] }[];
+    };
+    expect(samples.map(({ tokens }) => tokens.length <= 6)).toEqual([true, true, true]);
+    expect(new Set(samples.map(({ tokens }) => tokens.join())).size).toBeGreaterThan(1);
+    const plain = await run([...args, "--samples", "3", "--seed", "4"]);
+    expect(plain.stdout).toBe(`${samples.map(({ text }) => text).join("\n---\n")}\n`);
+    const one = await run([...args, "--seed", "4", "--json"]);
+    expect(JSON.parse(one.stdout)).toMatchObject({ tokens: samples[0]?.tokens });
+  });
+
+  it("ends at a stop string", async () => {
+    const greedy = [...args, "--greedy", "--ignore-eos", "--json"];
+    const { text } = JSON.parse((await run(greedy)).stdout) as { readonly text: string };
+    const stop = text.slice(2, 4);
+    const cut = JSON.parse((await run([...greedy, "--stop", stop])).stdout) as object;
+    expect(cut).toMatchObject({ text: text.slice(0, text.indexOf(stop)), finish: "stop" });
+    const refused = await run([...args, "--min-p", "2"]);
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toContain("--min-p");
+  });
+});
+
 describe("generate", () => {
   it("gives the same tokens for the same seed, and as many as asked for", async () => {
     const args = [
