@@ -30,7 +30,7 @@ export { chooseAmong } from "./reading/choose.ts";
 export type { Choice, ChoiceRequest } from "./reading/choose.ts";
 export { lensRanks } from "./reading/lens.ts";
 export type { LensRequest } from "./reading/lens.ts";
-export { lastResidual, readout } from "./reading/read-rows.ts";
+export { lastResidual } from "./reading/read-rows.ts";
 export type { ReadingOptions, ReadRequest } from "./reading/read-rows.ts";
 export { replies } from "./reading/replies.ts";
 export type { Reply, ReplyOptions } from "./reading/replies.ts";

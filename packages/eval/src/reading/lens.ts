@@ -1,6 +1,6 @@
 import type { LanguageModel } from "@latentkit/models";
 import { convert, greater, sum, take, type Tensor } from "@latentkit/tensor";
-import { type ReadingOptions, readout, readRows, type ReadRequest } from "./read-rows.ts";
+import { type ReadingOptions, readRows, type ReadRequest } from "./read-rows.ts";
 
 /** Positions at which a token's rank is wanted. */
 export interface LensRequest extends ReadRequest {
@@ -40,7 +40,7 @@ export async function lensRanks(
       return sites.map((site) => {
         const hidden = rows.get(site);
         if (hidden === undefined) return [];
-        const logits = readout(model, hidden);
+        const logits = model.readOut(hidden);
         return Array.from({ length: most }, (_, at) =>
           ranksOf(
             logits,

@@ -5,7 +5,7 @@ import {
   yieldToEventLoop,
 } from "@latentkit/core";
 import type { LanguageModel } from "@latentkit/models";
-import { linear, rmsNorm, take, type Tensor } from "@latentkit/tensor";
+import { take, type Tensor } from "@latentkit/tensor";
 
 /** A sequence, and the positions of it that something is to be read at. */
 export interface ReadRequest {
@@ -61,13 +61,7 @@ export async function readRows<T>(
   }
 }
 
-/** The logits that the model's head makes of rows of the residual stream, `[rows, vocabulary]`: at the last layer the model's own. */
-export function readout(model: LanguageModel, rows: Tensor): Tensor {
-  const normalized = rmsNorm(rows, model.finalNormWeight(), model.config.normEpsilon);
-  return linear(normalized, model.unembedding());
-}
-
-/** The site whose readout is the model's logits. */
+/** The site that `model.readOut` makes the model's logits of. */
 export function lastResidual(model: LanguageModel): string {
   return `blocks.${model.config.layers - 1}.hook_resid_post`;
 }

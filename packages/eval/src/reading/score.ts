@@ -1,7 +1,7 @@
 import { ConfigError } from "@latentkit/core";
 import type { LanguageModel } from "@latentkit/models";
 import { argmax, crossEntropy, logSoftmax } from "@latentkit/tensor";
-import { lastResidual, type ReadingOptions, readout, readRows } from "./read-rows.ts";
+import { lastResidual, type ReadingOptions, readRows } from "./read-rows.ts";
 
 /** A sequence whose tail is to be scored. */
 export interface ScoreRequest {
@@ -61,7 +61,7 @@ export async function scoreTails(
     ({ requests: chosen, rows }) => {
       const hidden = rows.get(site);
       if (hidden === undefined) return null;
-      const logits = readout(model, hidden);
+      const logits = model.readOut(hidden);
       const wanted = chosen.flatMap((index) => tailOf(requests[index]));
       const losses = crossEntropy(logits, device.tensor(Int32Array.from(wanted), [wanted.length]));
       const best = argmax(logits);

@@ -7,7 +7,7 @@ import {
   type RunOptions,
   type RunResult,
 } from "@latentkit/models";
-import type { Device, Tensor } from "@latentkit/tensor";
+import { type Device, linear, rmsNorm, type Tensor } from "@latentkit/tensor";
 
 /**
  * What comes after a text: the first token of it is the model's next one, or the token of an id; null is no matter what. The text holds
@@ -74,6 +74,10 @@ export class ScriptedModel extends LanguageModel {
 
   override finalNormWeight(): Tensor {
     return this.#ones;
+  }
+
+  override readOut(residual: Tensor): Tensor {
+    return linear(rmsNorm(residual, this.#ones, this.config.normEpsilon), this.#identity);
   }
 
   override run(tokens: readonly ArrayLike<number>[], options: RunOptions = {}): RunResult {
