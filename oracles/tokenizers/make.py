@@ -10,68 +10,17 @@ put in before encoding; `differs` in the golden counts the texts for which it ma
 
 import json
 import os
-import platform
-from importlib.metadata import version
 from pathlib import Path
 from random import Random
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
+from texts import TEXTS
+from versions import write_versions
+
 here = Path(__file__).parent
 out = here.parent.parent / "packages" / "loaders" / "src" / "__fixtures__"
 out.mkdir(exist_ok=True)
-
-TEXTS = [
-    "",
-    " ",
-    "a",
-    "Hello, world!",
-    "Hello world  with   runs    of     spaces",
-    "   leading and trailing   ",
-    "tabs\tand\t\ttabs\t \t mixed",
-    "lines\nand\r\nlines\n\n\n\nmany\n \n  \n",
-    "\n",
-    " \n ",
-    "a\n  b\n    c",
-    "it's I'm you're we've they'll he'd IT'S I'M don't 'tis",
-    "0 1 12 123 1234567890 3.14 -1e10 1,000,000 0x1F 2^10",
-    "a  1 b   22  c\t3\n4",
-    "v1.2.3-rc4 H2O CO2 x1y2z3",
-    "½ ² ③ Ⅻ ٣٤٥ 一二三 ৪৫ 𝟙𝟚",
-    "naïve café résumé Zürich straße ŒUVRE İstanbul ΣΊΣΥΦΟΣ",
-    "e\u0301 a\u0308\u0323 \u0301alone n\u0303o",
-    "Приве́т, мир! Ελληνικά Հայերեն ქართული",
-    "日本語のテキスト、漢字とカナ。",
-    "中文分词测试：你好，世界！",
-    "한국어 텍스트 각 \u1100\u1161\u11a8",
-    "العربية: مرحبا بالعالم עברית שָׁלוֹם",
-    "हिन्दी में पाठ ไทยไม่มีช่องว่าง",
-    "👍 👍🏽 👩‍👩‍👧‍👦 🏳️‍🌈 🇩🇪 ❤️ 1️⃣",
-    "x👩‍🚀y🙂z",
-    "𝒳 𝕬 🄰 𐍈 𠮷野家",
-    "\ufeffBOM at the start and \ufeff inside",
-    "nbsp\u00a0here thin\u2009space zero\u200bwidth \u3000ideographic nel\u0085x",
-    "\u0000\u0001\u0007\u001b[31mcontrol\u007f\u0080\u009f",
-    "\ufffd\ufffe\uffff\U0010ffff\ue000",
-    "“quotes” ‘single’ — dash – en … ellipsis • bullet",
-    "def f(x):\n    return {k: v for k, v in x.items() if v != None}\n",
-    "if (a<b && c>=d) { a[i] += b->c; } // comment #include <stdio.h>",
-    "<div class=\"x\">&amp;</div> $\\frac{1}{2}$ `code` **bold** _it_ ~~s~~",
-    "https://example.com/a/b?c=d&e=f#g user@example.org C:\\dir\\file.txt",
-    "!!!??? ... --- === +++ *** ((())) [[]] {{}}",
-    "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n",
-    "text<|endoftext|>text <|im_end|> text<|im_end|><|im_end|>",
-    "<|im_start| > <|im_end <|endoftext|",
-    "<repo_name>a<filename>b.py<gh_stars>100",
-    "ALLCAPS lowercase CamelCase snake_case kebab-case",
-    "supercalifragilisticexpialidocious antidisestablishmentarianism",
-    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
-    " " * 100 + "x" + " " * 33,
-    "\n" * 20 + "\t" * 20,
-    "The quick brown fox jumps over the lazy dog. " * 5,
-    "ﬁ ﬂ ①②③ ㎏ ℌ Å Å",
-    "ǅ ß ſ ﷺ",
-]
 
 
 def utf16_offsets(text, spans):
@@ -282,5 +231,4 @@ small()
 trained()
 if "LATENTKIT_MODELS" in os.environ:
     smollm2(os.environ["LATENTKIT_MODELS"])
-names = ["tokenizers", "transformers", "gguf"]
-(here / "versions.txt").write_text("\n".join([f"python {platform.python_version()}"] + [f"{name} {version(name)}" for name in names]) + "\n")
+write_versions()

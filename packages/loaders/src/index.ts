@@ -1,5 +1,6 @@
 export { blobSource, bytesSource } from "./byte-source.ts";
 export type { ByteSource } from "./byte-source.ts";
+export type { TextSpan } from "./chat/marks.ts";
 export type { ChatMessage, RenderChatOptions, RenderedChat } from "./chat/render-chat.ts";
 export { renderChat } from "./chat/render-chat.ts";
 export type { Checkpoint } from "./checkpoint.ts";

@@ -89,6 +89,7 @@ describe("renderChat", () => {
   it("gives each token its role and turn, an injected system prompt apart", () => {
     const rendered = renderChat(tokenizer, [user, assistant], { addGenerationPrompt: true });
     expect(rendered.injectedSystemPrompt).toBe(true);
+    expect(rendered.defaultSystemPrompt).toBe("Be kind.");
     expect(stretches(tokenizer, rendered)).toEqual([
       ["system", -1, "<|im_start|>system\nBe kind.<|im_end|>\n"],
       ["user", 0, "<|im_start|>user\nHi!<|im_end|>\n"],
@@ -98,6 +99,23 @@ describe("renderChat", () => {
     rendered.ids.forEach((_, index) =>
       expect(rendered.starts[index]).toBeLessThan(rendered.ends[index] ?? 0),
     );
+  });
+
+  it("does not take a place for a system prompt before the user's words for one", () => {
+    const joined = withTemplate(
+      "{% for m in messages %}{% if m.role == 'system' %}[{{ m.content }}{% else %}{{ '[' if loop.first }}{{ m.content }}]{% endif %}{% endfor %}",
+    );
+    expect(renderChat(joined, [{ role: "system", content: "S" }, user]).text).toBe("[SHi!]");
+    expect(renderChat(joined, [user])).toMatchObject({ text: "[Hi!]", defaultSystemPrompt: null });
+  });
+
+  it("gives no place to words that the template leaves out, though it has the same words itself", () => {
+    const leaving = withTemplate(
+      "{% for m in messages if m.role != 'note' %}<{{ m.content }}>{% endfor %} note",
+    );
+    const { text, contents } = renderChat(leaving, [user, { role: "note", content: "note" }]);
+    expect(text).toBe("<Hi!> note");
+    expect(contents).toEqual([{ start: 1, end: 4 }, null]);
   });
 
   it("does not call a given system prompt injected", () => {
@@ -164,5 +182,27 @@ describe("renderChat", () => {
       code,
       name: "ConfigError",
     });
+  });
+
+  it("refuses to continue what is not there, or with a new turn", async () => {
+    const silent = withTemplate("{{ messages[0].content }}");
+    const codes = [
+      () => renderChat(silent, [user, assistant], { continueFinalMessage: true }),
+      () =>
+        renderChat(tokenizer, [user, assistant], {
+          continueFinalMessage: true,
+          addGenerationPrompt: true,
+        }),
+    ].map(async (call) => (await errorOf(call)).code);
+    expect(await Promise.all(codes)).toEqual(["CHAT_CONTINUE", "CHAT_CONTINUE"]);
+  });
+
+  it("knows every token of the words and of the template", () => {
+    const { ids, isContent, controlTokens } = renderChat(tokenizer, [user, assistant]);
+    const words = ids.filter((_, token) => isContent[token] === 1);
+    expect(tokenizer.decode(words)).toBe("Hi!Hello.");
+    expect(tokenizer.decode(ids.filter((_, token) => controlTokens.includes(token)))).toBe(
+      "<|im_start|><|im_end|>".repeat(3),
+    );
   });
 });

@@ -1,5 +1,6 @@
 import type { AddedToken } from "./definition.ts";
 import { whitespace, wordCharacter } from "./character-classes.ts";
+import { escapePattern } from "./patterns.ts";
 
 /** An added token found in a text, or the stretch between two of them (`id` null). */
 export interface Section {
@@ -62,8 +63,4 @@ export class AddedTokenMatcher {
     if (reached < text.length) sections.push({ from: reached, to: text.length, id: null });
     return sections;
   }
-}
-
-function escapePattern(text: string): string {
-  return text.replaceAll(/[$()*+.?[\\\]^{|}/-]/g, String.raw`\$&`);
 }

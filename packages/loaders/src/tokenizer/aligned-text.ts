@@ -34,6 +34,17 @@ export function sliceAligned(aligned: AlignedText, from: number, to: number): Al
   };
 }
 
+/** A character of a rewritten text: 1 for one that was inserted, 0 for one that replaces another, -n where it took in n more. */
+export interface CharacterChange {
+  readonly character: string;
+  readonly change: number;
+}
+
+/** How many UTF-16 units the character at `at` has: 1 or 2. */
+export function widthAt(text: string, at: number): number {
+  return (text.codePointAt(at) ?? 0) > 0xffff ? 2 : 1;
+}
+
 /** Builds a new text piece by piece, each standing for a stretch of the one before. */
 export class AlignedBuilder {
   readonly #source: AlignedText;
@@ -67,6 +78,30 @@ export class AlignedBuilder {
       this.#starts.push(originalStart(this.#source, i));
       this.#ends.push(originalEnd(this.#source, i + 1));
     }
+  }
+
+  /**
+   * Adds what characters of the source from `from` on were rewritten to, and says how far they reached. Alignment is that of the
+   * reference: a character stands for the one that it replaces, even where it takes more of them in, and an inserted one for the
+   * one before it.
+   */
+  replace(changes: readonly CharacterChange[], from: number): number {
+    const { text } = this.#source;
+    let at = from;
+    let before = from;
+    for (const { character, change } of changes) {
+      if (change > 0) this.add(character, before, at);
+      else {
+        before = at;
+        at += widthAt(text, at);
+        this.add(character, before, at);
+        for (let taken = change; taken < 0 && at < text.length; taken++) {
+          before = at;
+          at += widthAt(text, at);
+        }
+      }
+    }
+    return at;
   }
 
   build(): AlignedText {

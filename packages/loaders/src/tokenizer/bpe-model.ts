@@ -1,3 +1,4 @@
+import { byteTokens } from "./byte-tokens.ts";
 import { spellBytes } from "./byte-level.ts";
 import { definitionError, unsupportedError } from "./definition.ts";
 import type { TokenizerDefinition } from "./definition.ts";
@@ -15,7 +16,7 @@ interface Symbols {
  * The encoder of a byte-pair model. Written here and not taken from the library, whose merging is some ten times slower and keeps
  * bytes that are not in the vocabulary as walls between their neighbours.
  *
- * @param vocabulary ids by token, added tokens included.
+ * @param vocabulary ids by token, without tokens that were added beside the model.
  */
 export function makeBpeEncoder(
   model: TokenizerDefinition["model"],
@@ -115,17 +116,4 @@ function dropMissing(symbols: Symbols, vocabulary: ReadonlyMap<string, number>):
     index += character.length;
   }
   return complete ? symbols : { text: kept.join(""), starts, ends };
-}
-
-function byteTokens(
-  symbol: string,
-  vocabulary: ReadonlyMap<string, number>,
-): readonly number[] | null {
-  const ids: number[] = [];
-  for (const byte of new TextEncoder().encode(symbol)) {
-    const id = vocabulary.get(`<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`);
-    if (id === undefined) return null;
-    ids.push(id);
-  }
-  return ids;
 }

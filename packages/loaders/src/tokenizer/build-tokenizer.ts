@@ -5,24 +5,19 @@ import { originalEnd, originalStart, plainText, sliceAligned } from "./aligned-t
 import type { AlignedText } from "./aligned-text.ts";
 import { canonicalJson } from "./canonical-json.ts";
 import { makeDecoder } from "./decode.ts";
-import { definitionError, vocabularyOf } from "./definition.ts";
-import type {
-  AddedToken,
-  TokenizerComponent,
-  TokenizerDefinition,
-  TokenizerSettings,
-} from "./definition.ts";
+import { vocabularyOf } from "./definition.ts";
+import type { AddedToken, TokenizerDefinition, TokenizerSettings } from "./definition.ts";
 import { EncodingBuilder } from "./encoding-builder.ts";
-import { libraryTokensAround } from "./library.ts";
 import { makeNormalizer } from "./normalize.ts";
 import { makePieceEncoder } from "./piece-encoder.ts";
+import { makePostProcessor } from "./post-process.ts";
 import { makePreTokenizer } from "./pre-tokenize.ts";
 import type { SpecialTokens, Tokenizer } from "./tokenizer.ts";
 
 /**
- * Puts a tokenizer together. Normalisers, patterns, post-processors, decoders and the WordPiece and Unigram models are those of
- * `@huggingface/tokenizers`. Done here is what it does not do or not fast enough: where each token lies in the text, white space
- * and digits as Unicode has them, all ways of splitting, added tokens inside words, byte-pair merging.
+ * Puts a tokenizer together from its steps: added tokens are cut out, what lies between is normalised, cut into pieces and given
+ * to the model, and every token knows its characters. Steps follow the reference, Hugging Face `tokenizers`; the translation of its
+ * regular expressions is that of `@huggingface/tokenizers`.
  */
 export function buildTokenizer(
   definition: TokenizerDefinition,
@@ -31,19 +26,24 @@ export function buildTokenizer(
   const vocabulary = vocabularyOf(definition);
   const ids = new Map<string, number>();
   for (const [id, token] of vocabulary.entries()) if (token !== undefined) ids.set(token, id);
+  const modelIds = withoutAdded(ids, definition);
   const normalize = makeNormalizer(definition.normalizer);
   const { preTokenize, byteLevel } = makePreTokenizer(definition.pre_tokenizer);
-  const encodePiece = makePieceEncoder(definition, settings, ids, byteLevel);
+  const encodePiece = makePieceEncoder(definition.model, modelIds, byteLevel);
   const [before, after] = makeMatchers(
     definition.added_tokens,
     (text) => normalize(plainText(text)).text,
   );
-  const around = tokensAround(definition.post_processor, ids);
+  const around = makePostProcessor(definition.post_processor, {
+    ids,
+    vocabulary,
+    added: new Set(definition.added_tokens.map(({ id }) => id)),
+  });
   const decoder = makeDecoder(definition, settings, vocabulary);
   let identity: string | undefined;
 
-  const encodeSection = (section: AlignedText, first: boolean, out: EncodingBuilder): void => {
-    for (const piece of preTokenize(section, first)) {
+  const encodeSection = (section: AlignedText, out: EncodingBuilder): void => {
+    for (const piece of preTokenize(section)) {
       const tokens = encodePiece(piece.text);
       const { starts, ends } = tokens;
       for (let i = 0; i < starts.length; i++) {
@@ -66,8 +66,6 @@ export function buildTokenizer(
     },
     encode(text, options) {
       const out = new EncodingBuilder(Math.ceil(text.length / 3) + 16);
-      const addSpecial = options?.addSpecialTokens === true;
-      if (addSpecial) for (const id of around.before) out.push(id, 0, 0);
       const whole = plainText(text);
       for (const { from, to, id } of before.split(text)) {
         if (id !== null) {
@@ -76,18 +74,13 @@ export function buildTokenizer(
         }
         const section = normalize(sliceAligned(whole, from, to));
         for (const inner of after.split(section.text)) {
-          if (inner.id === null)
-            encodeSection(
-              sliceAligned(section, inner.from, inner.to),
-              from === 0 && inner.from === 0,
-              out,
-            );
+          if (inner.id === null) encodeSection(sliceAligned(section, inner.from, inner.to), out);
           else
             out.push(inner.id, originalStart(section, inner.from), originalEnd(section, inner.to));
         }
       }
-      if (addSpecial) for (const id of around.after) out.push(id, text.length, text.length);
-      return out.build();
+      around.trim?.(out, text);
+      return out.build(options?.addSpecialTokens === true ? around : noTokens, text.length);
     },
     decode: (list, options) => decoder.decode(list, options?.skipSpecialTokens === true),
     tokenText: (id) => decoder.tokenText(id),
@@ -109,26 +102,20 @@ function makeMatchers(
   return [new AddedTokenMatcher(new Map(asGiven)), new AddedTokenMatcher(new Map(normalized))];
 }
 
-interface IdsAround {
-  readonly before: readonly number[];
-  readonly after: readonly number[];
-}
+const noTokens = { before: [], after: [] } as const;
 
-/** Ids of what the post-processor puts around a text. */
-function tokensAround(
-  component: TokenizerComponent | null,
+/** The ids that the model itself can give: without tokens that were only added. */
+function withoutAdded(
   ids: ReadonlyMap<string, number>,
-): IdsAround {
-  const { before, after } = libraryTokensAround(component);
-  const toId = (token: string): number => {
-    const id = ids.get(token);
-    if (id === undefined)
-      throw definitionError(
-        `the post-processor adds ${JSON.stringify(token)}, which is not in the vocabulary`,
-      );
-    return id;
-  };
-  return { before: before.map(toId), after: after.map(toId) };
+  { model, added_tokens }: TokenizerDefinition,
+): ReadonlyMap<string, number> {
+  const { vocab } = model;
+  if (typeof vocab !== "object" || vocab === null || Array.isArray(vocab)) return ids;
+  const beside = added_tokens.filter(({ content }) => !Object.hasOwn(vocab, content));
+  if (beside.length === 0) return ids;
+  const own = new Map(ids);
+  for (const { content } of beside) own.delete(content);
+  return own;
 }
 
 function findSpecialTokens(

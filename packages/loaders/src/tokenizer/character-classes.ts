@@ -4,8 +4,8 @@
 /** Unicode's White_Space. */
 export const whitespace: string = String.raw`\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000`;
 
-/** Letters, marks, digits and connectors: Oniguruma's \w. */
-export const wordCharacter: string = String.raw`\p{Alphabetic}\p{M}\p{Nd}\p{Pc}`;
+/** Letters, marks, digits, connectors and joiners: \w as Rust has it. (Oniguruma's, in patterns, has no joiners.) */
+export const wordCharacter: string = String.raw`\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\u200c\u200d`;
 
 /** Unicode's punctuation and all ASCII symbols. */
 export const punctuation: string = String.raw`\p{P}!-\/:-@\[-\x60\{-~`;

@@ -1,6 +1,6 @@
 import { bytesOfToken } from "./byte-level.ts";
+import { byteOfToken, cleanUpSpaces, joinBytes, makeDecodeTokens } from "./decoders.ts";
 import type { TokenizerDefinition, TokenizerSettings } from "./definition.ts";
-import { makeLibraryTokenizer } from "./library.ts";
 
 /** Ids back to text. Ids without a token, which padded embeddings can produce, are left out. */
 export interface Decoder {
@@ -23,22 +23,21 @@ export function makeDecoder(
     );
   };
   if (definition.decoder?.type === "ByteLevel") return makeByteDecoder(known, vocabulary);
-  const library = makeLibraryTokenizer(
-    { ...definition, pre_tokenizer: null },
-    { clean_up_tokenization_spaces: settings.cleanUpSpaces },
-  );
+  const decodeTokens = definition.decoder === null ? null : makeDecodeTokens(definition.decoder);
+  // Of BPE it would take real spaces, so transformers does not do it there either.
+  const cleans = settings.cleanUpSpaces && definition.model.type !== "BPE";
   const added = new Set(definition.added_tokens.map(({ id }) => id));
   return {
     decode(ids, skip) {
-      const list = known(ids, skip);
-      return list.length === 0 ? "" : library.decode(list, {});
+      const tokens = known(ids, skip).map((id) => vocabulary[id] ?? "");
+      const text = decodeTokens === null ? tokens.join(" ") : decodeTokens(tokens).join("");
+      return cleans ? cleanUpSpaces(text) : text;
     },
     tokenText(id) {
       const token = vocabulary[id] ?? "";
       if (added.has(id)) return token;
-      const byte = /^<0x([0-9A-F]{2})>$/.exec(token)?.[1];
-      if (byte !== undefined) return utf8.decode(Uint8Array.of(Number.parseInt(byte, 16)));
-      return token.replaceAll("\u2581", " ");
+      const byte = byteOfToken(token);
+      return byte === null ? token.replaceAll("\u2581", " ") : utf8.decode(Uint8Array.of(byte));
     },
   };
 }
@@ -54,16 +53,7 @@ function makeByteDecoder(
   const bytesOfId = (id: number): Uint8Array =>
     (bytesOf[id] ??= bytesOfToken(vocabulary[id] ?? ""));
   return {
-    decode(ids, skip) {
-      const parts = known(ids, skip).map(bytesOfId);
-      const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-      let at = 0;
-      for (const part of parts) {
-        bytes.set(part, at);
-        at += part.length;
-      }
-      return utf8.decode(bytes);
-    },
+    decode: (ids, skip) => utf8.decode(joinBytes(known(ids, skip).map(bytesOfId))),
     tokenText: (id) => utf8.decode(bytesOfId(id)),
   };
 }

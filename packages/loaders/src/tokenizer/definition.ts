@@ -166,9 +166,10 @@ function inferModelType(model: Readonly<Record<string, unknown>>): string {
 }
 
 function checkModelType(type: string): string {
-  if (type === "BPE" || type === "WordPiece" || type === "Unigram") return type;
+  if (type === "BPE" || type === "WordPiece" || type === "Unigram" || type === "WordLevel")
+    return type;
   throw unsupportedError(
-    `the tokenizer's model is of kind "${type}"; BPE, WordPiece and Unigram are supported`,
+    `the tokenizer's model is of kind "${type}"; BPE, Unigram, WordPiece and WordLevel are supported`,
   );
 }
 
@@ -189,4 +190,11 @@ export function unsupportedError(message: string): FormatError {
     message,
     fix: "use a model whose tokenizer is supported, or open an issue with this message",
   });
+}
+
+/** A step of a sequence; throws where it is no object with a type. */
+export function asComponent(step: unknown): TokenizerComponent {
+  if (typeof step === "object" && step !== null && "type" in step && typeof step.type === "string")
+    return { ...step, type: step.type };
+  throw definitionError("a step of a Sequence has no type");
 }

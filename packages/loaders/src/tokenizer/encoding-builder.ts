@@ -25,12 +25,37 @@ export class EncodingBuilder {
     this.#ends[at] = end;
   }
 
-  build(): Encoding {
-    const length = this.#length;
+  /** Replaces the span of each token by what `map` gives for its id, span and place. */
+  mapSpans(
+    map: (id: number, start: number, end: number, index: number) => readonly [number, number],
+  ): void {
+    for (let at = 0; at < this.#length; at++) {
+      const span = map(this.#ids[at] ?? 0, this.#starts[at] ?? 0, this.#ends[at] ?? 0, at);
+      [this.#starts[at], this.#ends[at]] = span;
+    }
+  }
+
+  /** The encoding, with ids before it at the start of the text and ids after it at its end, which cover nothing. */
+  build(
+    around: { readonly before: readonly number[]; readonly after: readonly number[] },
+    textLength: number,
+  ): Encoding {
+    const { before, after } = around;
+    const own = this.#length;
+    const total = before.length + own + after.length;
+    const framed = (values: Int32Array, first: readonly number[], last: readonly number[]) => {
+      const out = new Int32Array(total);
+      out.set(first);
+      out.set(values.subarray(0, own), first.length);
+      out.set(last, first.length + own);
+      return out;
+    };
+    const zeros = before.map(() => 0);
+    const ends = after.map(() => textLength);
     return {
-      ids: this.#ids.slice(0, length),
-      starts: this.#starts.slice(0, length),
-      ends: this.#ends.slice(0, length),
+      ids: framed(this.#ids, before, after),
+      starts: framed(this.#starts, zeros, ends),
+      ends: framed(this.#ends, zeros, ends),
     };
   }
 }

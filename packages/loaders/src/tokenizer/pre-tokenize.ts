@@ -1,15 +1,15 @@
-import { AlignedBuilder } from "./aligned-text.ts";
+import { AlignedBuilder, originalStart } from "./aligned-text.ts";
 import type { AlignedText } from "./aligned-text.ts";
 import { gpt2Pattern, punctuation, whitespace, wordCharacter } from "./character-classes.ts";
-import { definitionError, unsupportedError } from "./definition.ts";
+import { asComponent, definitionError, unsupportedError } from "./definition.ts";
 import type { TokenizerComponent } from "./definition.ts";
-import { libraryPattern } from "./library.ts";
-import { asComponent, prependText } from "./normalize.ts";
+import { escapePattern, parsePattern } from "./patterns.ts";
+import { prependText } from "./rewrite.ts";
 import { splitText } from "./split-text.ts";
 import type { SplitBehavior } from "./split-text.ts";
 
-/** Cuts a text into the pieces that the model sees. `first` says that the text begins the whole input. */
-export type PreTokenize = (text: AlignedText, first: boolean) => readonly AlignedText[];
+/** Cuts a text into the pieces that the model sees. */
+export type PreTokenize = (text: AlignedText) => readonly AlignedText[];
 
 /** What a definition's pre-tokenizer comes to. */
 export interface PreTokenizer {
@@ -35,11 +35,8 @@ export function makePreTokenizer(component: TokenizerComponent | null): PreToken
   const stages = steps.map(makeStage);
   return {
     byteLevel: byteLevelAt !== -1,
-    preTokenize: (text, first) =>
-      stages.reduce<readonly AlignedText[]>(
-        (pieces, stage) => pieces.flatMap((piece, index) => stage(piece, first && index === 0)),
-        [text],
-      ),
+    preTokenize: (text) =>
+      stages.reduce<readonly AlignedText[]>((pieces, stage) => pieces.flatMap(stage), [text]),
   };
 }
 
@@ -80,6 +77,13 @@ function makeStage(component: TokenizerComponent): PreTokenize {
       return (text) =>
         splitText(text, spaces, "Removed").flatMap((piece) => splitText(piece, marks, "Isolated"));
     }
+    case "CharDelimiterSplit": {
+      const { delimiter } = component;
+      if (typeof delimiter !== "string" || delimiter === "")
+        throw definitionError("a CharDelimiterSplit pre-tokenizer has no delimiter");
+      const pattern = new RegExp(escapePattern(delimiter), "gu");
+      return (text) => splitText(text, pattern, "Removed");
+    }
     case "Metaspace":
       return makeMetaspace(component);
     default:
@@ -101,17 +105,9 @@ function makeByteLevel(component: TokenizerComponent): PreTokenize {
 }
 
 function makeSplit(component: TokenizerComponent): PreTokenize {
-  const { pattern } = component;
-  if (
-    typeof pattern !== "object" ||
-    pattern === null ||
-    !("String" in pattern || "Regex" in pattern)
-  ) {
-    throw definitionError("a Split pre-tokenizer has neither a String nor a Regex to look for");
-  }
   const behavior = parseBehavior(component.behavior);
   const invert = component.invert === true;
-  const expression = libraryPattern(component);
+  const expression = parsePattern(component.pattern, "a Split pre-tokenizer");
   return (text) => splitText(text, expression, behavior, invert);
 }
 
@@ -130,8 +126,9 @@ function makeMetaspace(component: TokenizerComponent): PreTokenize {
   const mark = typeof component.replacement === "string" ? component.replacement : "\u2581";
   const scheme =
     component.prepend_scheme ?? (component.add_prefix_space === false ? "never" : "always");
-  const marks = new RegExp(mark.replaceAll(/[$()*+.?[\\\]^{|}/]/g, String.raw`\$&`), "gu");
-  return (text, first) => {
+  const marks = new RegExp(escapePattern(mark), "gu");
+  return (text) => {
+    const first = originalStart(text, 0) === 0;
     const marked = replaceSpaces(text, mark);
     const prepend = scheme === "always" || (scheme === "first" && first);
     const whole = prepend && !marked.text.startsWith(mark) ? prependText(marked, mark) : marked;

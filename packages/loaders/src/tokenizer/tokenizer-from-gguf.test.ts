@@ -5,6 +5,7 @@ import { tinyLlamaFile, tinyTokens } from "../__fixtures__/tiny-llama.ts";
 import { expectCovered, expectOrderly } from "../__fixtures__/tokenizer-cases.ts";
 import type { ValueToWrite } from "../__fixtures__/write-gguf.ts";
 import { bytesSource } from "../byte-source.ts";
+import type { GgufValue } from "../gguf/metadata.ts";
 import { openGguf } from "../gguf/open-gguf.ts";
 import { tokenizerFromGguf } from "./tokenizer-from-gguf.ts";
 import { tokenizerFromJson } from "./tokenizer-from-json.ts";
@@ -43,6 +44,9 @@ describe("tokenizerFromGguf", () => {
     ["gpt-2", "a  12", ["a", " ", " 12"]],
     ["smollm", "a  12", ["a", "  ", "1", "2"]],
     ["llama-bpe", "a  1234", ["a", " ", " ", "123", "4"]],
+    ["dbrx", "a  1234", ["a", " ", " ", "123", "4"]],
+    ["qwen2", "a  12", ["a", " ", " ", "1", "2"]],
+    ["tekken", "a  12", ["a", " ", " ", "1", "2"]],
   ])("cuts text in the way %s", async (pre, text, pieces) => {
     // With a merge for every pair that a piece could hold, tokens are the pieces.
     const alphabet = ["Ġ", "1", "2", "3", "4"];
@@ -75,7 +79,8 @@ describe("tokenizerFromGguf", () => {
   });
 
   it.each<readonly [string, Readonly<Record<string, ValueToWrite | null>>, string]>([
-    ["SentencePiece", { "tokenizer.ggml.model": "llama" }, "TOKENIZER_UNSUPPORTED"],
+    ["Unigram", { "tokenizer.ggml.model": "t5" }, "TOKENIZER_UNSUPPORTED"],
+    ["SentencePiece without scores", { "tokenizer.ggml.model": "llama" }, "GGUF_METADATA"],
     ["no kind", { "tokenizer.ggml.model": null }, "GGUF_METADATA"],
     ["an unknown way of cutting", { "tokenizer.ggml.pre": "psychic" }, "TOKENIZER_UNSUPPORTED"],
     ["no way of cutting", { "tokenizer.ggml.pre": null }, "TOKENIZER_UNSUPPORTED"],
@@ -90,6 +95,57 @@ describe("tokenizerFromGguf", () => {
       name: "FormatError",
       where: "t.gguf",
     });
+  });
+});
+
+describe("SentencePiece in GGUF", () => {
+  interface Model {
+    readonly prefix: boolean;
+    readonly tokens: readonly string[];
+    readonly scores: readonly number[];
+    readonly types: readonly number[];
+    readonly ids: readonly (readonly number[])[];
+  }
+  const golden = loadJson<{ readonly models: readonly Model[] }>(
+    "../tokenizer/__fixtures__/sentencepiece-bpe.json",
+  );
+  const awkward = loadJson<readonly string[]>("../tokenizer/__fixtures__/texts.json");
+  const tokenizerOf = ({ prefix, tokens, scores, types }: Model): Tokenizer =>
+    tokenizerFromGguf(
+      new Map<string, GgufValue>([
+        ["tokenizer.ggml.model", "llama"],
+        ["tokenizer.ggml.tokens", tokens],
+        ["tokenizer.ggml.scores", scores],
+        ["tokenizer.ggml.token_type", types],
+        ["tokenizer.ggml.add_space_prefix", prefix],
+        ["tokenizer.ggml.bos_token_id", 1],
+        ["tokenizer.ggml.eos_token_id", 2],
+      ]),
+    );
+
+  describe.each(golden.models)("with a space before: $prefix", (model) => {
+    const tokenizer = tokenizerOf(model);
+    it.each(
+      awkward.map((text, index) => [JSON.stringify(text).slice(0, 50), text, index] as const),
+    )("%s", (_label, text, index) => {
+      const encoding = tokenizer.encode(text);
+      expect([...encoding.ids]).toEqual(model.ids[index]);
+      expectOrderly(encoding, text);
+      if (!/[\u2581<>]/.test(text)) {
+        expectCovered(encoding, text);
+        expect(tokenizer.decode(encoding.ids)).toBe(text);
+      }
+    });
+  });
+
+  it("puts BOS before a text, keeps control tokens whole and spells bytes", () => {
+    const [model] = golden.models;
+    if (model === undefined) throw new RangeError("there is no model");
+    const tokenizer = tokenizerOf(model);
+    const { ids } = tokenizer.encode("the</s>\u{10ffff}", { addSpecialTokens: true });
+    expect([ids[0], ids.includes(2)]).toEqual([1, true]);
+    expect(tokenizer.decode(ids)).toBe("<s> the</s> \u{10ffff}");
+    expect(tokenizer.specialTokens).toMatchObject({ bos: 1, eos: 2 });
   });
 });
 

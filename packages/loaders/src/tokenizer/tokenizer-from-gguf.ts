@@ -5,46 +5,18 @@ import { buildTokenizer } from "./build-tokenizer.ts";
 import { spellsBytes } from "./byte-level.ts";
 import { parseDefinition } from "./definition.ts";
 import type { TokenizerSettings } from "./definition.ts";
+import { ggufPreTokenizers } from "./gguf-pre-tokenizers.ts";
+import type { GgufPreTokenizer } from "./gguf-pre-tokenizers.ts";
+import { sentencePieceDefinition } from "./gguf-sentencepiece.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
-const gpt2 = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true };
-const singleDigits = {
-  type: "Sequence",
-  pretokenizers: [{ type: "Digits", individual_digits: true }, gpt2],
-};
-
-const llama3 = {
-  type: "Sequence",
-  pretokenizers: [
-    {
-      type: "Split",
-      pattern: {
-        Regex: String.raw`(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`,
-      },
-      behavior: "Isolated",
-      invert: false,
-    },
-    { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: false },
-  ],
-};
-
-/** How llama.cpp's names for pre-tokenizers cut text, in the words of `tokenizer.json`. */
-const preTokenizers: ReadonlyMap<string, object> = /* @__PURE__ */ new Map<string, object>([
-  ...["gpt-2", "gpt2", "mpt", "olmo", "jais", "trillion", "granite-docling"].map(
-    (name) => [name, gpt2] as const,
-  ),
-  ...["smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b"].map(
-    (name) => [name, singleDigits] as const,
-  ),
-  ...["llama3", "llama-v3", "llama-bpe"].map((name) => [name, llama3] as const),
-]);
-
+const unknownToken = 2;
 const controlToken = 3;
 const userDefinedToken = 4;
 
 /**
  * The tokenizer that a GGUF file describes: byte-level BPE (`tokenizer.ggml.model = gpt2`) with a pre-tokenizer that is known by
- * name. It gives the ids of the `tokenizer.json` that the file was converted from.
+ * name, or SentencePiece BPE (`llama`). It gives the ids of the `tokenizer.json` that the file was converted from.
  *
  * Throws {@link FormatError} `TOKENIZER_UNSUPPORTED` for other kinds and `GGUF_METADATA` for missing metadata.
  *
@@ -53,36 +25,54 @@ const userDefinedToken = 4;
 export function tokenizerFromGguf(metadata: GgufMetadata, where = "GGUF metadata"): Tokenizer {
   const read = new MetadataReader(metadata, where);
   const model = read.string("tokenizer.ggml.model");
-  if (model !== "gpt2")
+  if (model !== "gpt2" && model !== "llama")
     throw unsupported(
-      `the tokenizer is of kind "${model}"; "gpt2", byte-level BPE, can be read`,
+      `the tokenizer is of kind "${model}"; "gpt2" (byte-level BPE) and "llama" (SentencePiece BPE) can be read`,
       where,
     );
-  const pre = read.has("tokenizer.ggml.pre") ? read.string("tokenizer.ggml.pre") : "default";
-  const preTokenizer = preTokenizers.get(pre);
-  if (preTokenizer === undefined) {
-    throw unsupported(
-      `the tokenizer cuts text in the way "${pre}"; ${[...preTokenizers.keys()].join(", ")} are known`,
-      where,
-    );
-  }
   const tokens = read.strings("tokenizer.ggml.tokens");
   const settings = readSettings(read, tokens, where);
+  const bytes = model === "gpt2";
+  const how = bytes ? readPreTokenizer(read, where) : null;
+  const steps =
+    how === null
+      ? sentencePieceDefinition(read, tokens, where)
+      : byteLevelDefinition(read, tokens, how, where);
   const definition = parseDefinition({
-    added_tokens: addedTokens(read, tokens),
-    normalizer: null,
-    pre_tokenizer: preTokenizer,
-    post_processor: postProcessor(read, settings, preTokenizer === llama3),
+    ...steps,
+    added_tokens: addedTokens(read, tokens, bytes),
+    post_processor: postProcessor(read, settings, how?.bosUnlessTold ?? true),
+  });
+  return buildTokenizer(definition, settings);
+}
+
+function readPreTokenizer(read: MetadataReader, where: string): GgufPreTokenizer {
+  const pre = read.has("tokenizer.ggml.pre") ? read.string("tokenizer.ggml.pre") : "default";
+  const found = ggufPreTokenizers.get(pre);
+  if (found !== undefined) return found;
+  throw unsupported(
+    `the tokenizer cuts text in the way "${pre}"; ${[...ggufPreTokenizers.keys()].join(", ")} are known`,
+    where,
+  );
+}
+
+function byteLevelDefinition(
+  read: MetadataReader,
+  tokens: readonly string[],
+  how: GgufPreTokenizer,
+  where: string,
+): object {
+  return {
+    normalizer: how.normalizer,
+    pre_tokenizer: how.preTokenizer,
     decoder: { type: "ByteLevel" },
     model: {
       type: "BPE",
       vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
       merges: readMerges(read, where),
-      // Llama 3 takes a word that is in the vocabulary whole, whatever its merges say.
-      ignore_merges: preTokenizer === llama3,
+      ignore_merges: how.ignoresMerges,
     },
-  });
-  return buildTokenizer(definition, settings);
+  };
 }
 
 function readMerges(read: MetadataReader, where: string): readonly (readonly [string, string])[] {
@@ -99,14 +89,22 @@ function readMerges(read: MetadataReader, where: string): readonly (readonly [st
   });
 }
 
-/** Control tokens are special; user-defined ones are only kept whole. Neither is where it cannot be spelled in bytes. */
-function addedTokens(read: MetadataReader, tokens: readonly string[]): readonly object[] {
+/**
+ * Control tokens are special, and what is unknown; user-defined ones are only kept whole. Of byte-level BPE, none is special that
+ * cannot be spelled in bytes.
+ */
+function addedTokens(
+  read: MetadataReader,
+  tokens: readonly string[],
+  bytes: boolean,
+): readonly object[] {
   if (!read.has("tokenizer.ggml.token_type")) return [];
   const added: object[] = [];
   for (const [id, type] of read.numbers("tokenizer.ggml.token_type").entries()) {
     const content = tokens[id] ?? "";
-    const special = type === controlToken;
-    if (content === "" || !(special ? spellsBytes(content) : type === userDefinedToken)) continue;
+    const special = type === controlToken || (!bytes && type === unknownToken);
+    const known = special ? !bytes || spellsBytes(content) : type === userDefinedToken;
+    if (content === "" || !known) continue;
     added.push({ id, content, special, normalized: false });
   }
   return added;

@@ -43,7 +43,7 @@ export async function countPieces(
     if (typeof text !== "string")
       throw optionsError(`text ${number} is of the type ${typeof text}; a string was expected`);
     for (const part of partsOf(text)) {
-      for (const { text: piece } of preTokenize(plainText(part), true)) {
+      for (const { text: piece } of preTokenize(plainText(part))) {
         const known = counts.get(piece);
         if (known === undefined) counts.set(detached(piece), 1);
         else counts.set(piece, known + 1);
