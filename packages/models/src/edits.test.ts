@@ -33,6 +33,19 @@ const context = (site: Site, startPosition = 0): EditContext => ({
   site,
   tokens: [],
   startPosition,
+  rows: [0, 1].map((index) => ({
+    index,
+    tokens: new Int32Array(length),
+    start: 0,
+    end: length,
+    position: startPosition,
+    promptLength: Number.POSITIVE_INFINITY,
+  })),
+  wants: () => false,
+  visit: (_, value) => value,
+  read: () => {
+    throw new Error("nothing to read");
+  },
 });
 const random = new Random(5);
 const normals = (size: number) => random.fillNormal(new Float32Array(size));

@@ -31,12 +31,14 @@ export class KvCache implements Disposable {
   readonly #options: KvCacheOptions;
   readonly #tensors: readonly Tensor[];
   #length = 0;
+  #starts: readonly number[];
 
   constructor(options: KvCacheOptions) {
     const { device, config, batch, capacity } = options;
     this.#options = options;
     this.batch = batch;
     this.capacity = capacity;
+    this.#starts = new Array<number>(batch).fill(0);
     const shape = [batch, capacity, config.kvHeads, config.dHead];
     const tensors: Tensor[] = [];
     this.#tensors = tensors;
@@ -59,17 +61,23 @@ export class KvCache implements Disposable {
     }
   }
 
-  /** Positions already held. */
+  /** Positions already held, of the longest sequence; the others' include their padding. */
   get length(): number {
     return this.#length;
+  }
+
+  /** Of each sequence how many of the first positions are padding, which nobody sees. */
+  get starts(): readonly number[] {
+    return this.#starts;
   }
 
   /**
    * Forgets positions from `length` on, to go on another way from there.
    *
-   * @throws ShapeError `CACHE_LENGTH` unless 0 <= length <= the present length
+   * @throws ShapeError `CACHE_LENGTH` unless 0 <= length <= the present length, and where only some of the padding would be left
    */
   truncate(length: number): void {
+    const least = Math.max(...this.#starts);
     if (!Number.isInteger(length) || length < 0 || length > this.#length) {
       throw new ShapeError({
         code: "CACHE_LENGTH",
@@ -77,6 +85,14 @@ export class KvCache implements Disposable {
         fix: `give an integer from 0 to ${this.#length}`,
       });
     }
+    if (length > 0 && length < least) {
+      throw new ShapeError({
+        code: "CACHE_LENGTH",
+        message: `truncate(${length}) was called on a cache with a sequence that begins at ${least}, after its padding`,
+        fix: `give 0, or an integer from ${least} to ${this.#length}`,
+      });
+    }
+    if (length === 0) this.#starts = this.#starts.map(() => 0);
     this.#length = length;
   }
 
@@ -104,6 +120,7 @@ export class KvCache implements Disposable {
       }
     });
     picked.#length = this.#length;
+    picked.#starts = rows.map((row) => this.#starts[row] ?? 0);
     return picked;
   }
 
@@ -125,9 +142,10 @@ export class KvCache implements Disposable {
     }
   }
 
-  /** Records that `count` positions were written in every layer. @internal */
-  advance(count: number): void {
+  /** Records that `count` positions were written in every layer, and how many of the first are padding. @internal */
+  advance(count: number, starts: readonly number[]): void {
     this.#length += count;
+    this.#starts = starts;
   }
 
   dispose(): void {

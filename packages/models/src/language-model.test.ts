@@ -265,7 +265,17 @@ describe("edits", () => {
       return value;
     };
     await read(model, tokens, { edits: [{ site: "blocks.1.attn.hook_z", edit }] });
-    expect(seen).toEqual([{ site: model.site("blocks.1.attn.hook_z"), tokens, startPosition: 0 }]);
+    const rows = tokens.map((ids, index) => ({
+      index,
+      tokens: ids,
+      start: 0,
+      end: 7,
+      position: 0,
+      promptLength: Number.POSITIVE_INFINITY,
+    }));
+    expect(seen).toMatchObject([
+      { site: model.site("blocks.1.attn.hook_z"), tokens, startPosition: 0, rows },
+    ]);
   });
 
   it("keep the caller's tensor alive and apart from the capture", async () => {

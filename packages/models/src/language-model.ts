@@ -1,6 +1,7 @@
 import { ConfigError, formatShape, sameShape, ShapeError } from "@latentkit/core";
 import type { Tokenizer } from "@latentkit/loaders";
 import { add, copyInto, type Device, noGrad, StoredWeight, type Tensor } from "@latentkit/tensor";
+import { TokenBatch } from "./batch.ts";
 import type { ModelConfig } from "./config.ts";
 import type { BoundFamily, LogitsWanted, Weight } from "./families/family.ts";
 import { families } from "./families/index.ts";
@@ -29,6 +30,17 @@ export interface RunOptions {
   readonly logits?: LogitsWanted | undefined;
   /** Earlier positions; the run reads them and adds its own. */
   readonly cache?: KvCache | undefined;
+  /**
+   * Where rows that are shorter than the longest are padded; without it all must have one length. Context positions count from each
+   * row's own first token and nobody sees padding, so that a row's values at its tokens are what they are without the others. What
+   * tensors hold at padding means nothing: of a row of n tokens, those of `"right"` are the first n places of the `pos` axis, those
+   * of `"left"` the last n. With a cache, the first run may be padded on the left, and the cache remembers.
+   */
+  readonly padding?: "left" | "right" | undefined;
+  /** Tokens of each whole sequence that are the prompt, for edits of one part; all of them if left out. */
+  readonly promptLengths?: readonly number[] | undefined;
+  /** What edits know each row by, where it is not its place: of a batch that goes on without some of its rows. */
+  readonly rowIndices?: readonly number[] | undefined;
 }
 
 /** What a run leaves on the device. Whoever asked for the run disposes it, or runs it inside `device.scope` and returns it. */
@@ -50,6 +62,16 @@ export interface LanguageModelParts {
   readonly parameters: Parameters;
   /** Whether the parameters stay somebody else's; false by default. */
   readonly borrowed?: boolean | undefined;
+  /** Of borrowed parameters those that are the model's own all the same. */
+  readonly owned?: readonly Weight[] | undefined;
+}
+
+/** Options of {@link LanguageModel.withWeights}. */
+export interface WithWeightsOptions {
+  /** Whether the view frees the overrides with itself, which otherwise stay the caller's; false by default. */
+  readonly owned?: boolean | undefined;
+  /** Whether a tied weight is replaced under all of its names, or only where it is named; true by default. */
+  readonly tied?: boolean | undefined;
 }
 
 /**
@@ -66,6 +88,7 @@ export class LanguageModel implements Disposable {
   readonly #sites: SiteTable;
   readonly #parameters: Parameters;
   readonly #borrowed: boolean;
+  readonly #owned: readonly Weight[];
   /** f32 copies of stored weights that somebody asked for. */
   readonly #dequantized = new Map<StoredWeight, Tensor>();
   readonly #forward: BoundFamily;
@@ -81,6 +104,7 @@ export class LanguageModel implements Disposable {
     this.#sites = new SiteTable(parts.config);
     this.#parameters = parts.parameters;
     this.#borrowed = parts.borrowed ?? false;
+    this.#owned = parts.owned ?? [];
     this.#forward = families[parts.config.architecture].bind(
       parts.config,
       { matrix: (name) => this.weight(name), vector: (name) => this.parameter(name) },
@@ -161,8 +185,9 @@ export class LanguageModel implements Disposable {
   }
 
   /**
-   * The model with other weights in place of some: a view, which borrows all weights, its own included, and owns nothing but its
-   * rotary tables. Replacing a tied embedding replaces the unembedding too. The model must outlive it.
+   * The model with other weights in place of some: a view, which borrows all weights, its own included unless they are `owned`, and
+   * owns nothing else but its rotary tables. Replacing a tied embedding replaces the unembedding too, unless `tied` is false. The
+   * model must outlive it.
    *
    * @param overrides by Hugging Face name, each of the shape of the weight whose place it takes
    * @param identity what artefacts say of the view; this model's own if left out
@@ -171,6 +196,7 @@ export class LanguageModel implements Disposable {
   withWeights(
     overrides: ReadonlyMap<string, Weight>,
     identity: ModelIdentity = this.#identity,
+    { owned = false, tied = true }: WithWeightsOptions = {},
   ): LanguageModel {
     const replaced = new Map<Weight, Weight>();
     for (const [name, weight] of overrides) {
@@ -187,10 +213,15 @@ export class LanguageModel implements Disposable {
     }
     const parameters = new Map<string, Weight>();
     for (const [name, weight] of this.#parameters)
-      parameters.set(name, replaced.get(weight) ?? weight);
+      parameters.set(name, (tied ? replaced.get(weight) : overrides.get(name)) ?? weight);
+    const { unembedding } = families[this.config.architecture];
+    const [before, after] = [this.#parameters, parameters].map(
+      (all) => [...all.values()].filter((weight) => weight === all.get(unembedding)).length,
+    );
     return new LanguageModel({
       identity,
-      config: this.config,
+      config: before === after ? this.config : { ...this.config, tiedEmbeddings: false },
+      owned: owned ? [...overrides.values()] : [],
       device: this.device,
       tokenizer: this.tokenizer,
       parameters,
@@ -238,48 +269,45 @@ export class LanguageModel implements Disposable {
   /**
    * One forward pass. Returns at once; reading the tensors waits for the device.
    *
-   * @param tokens one row of token ids per sequence, all of one length. Pad on the right: attention is causal, so padding
-   *   changes nothing before it.
+   * @param tokens one row of token ids per sequence: all of one length, or see {@link RunOptions.padding}
    * @throws ShapeError `TOKENS_EMPTY`, `TOKENS_RAGGED`, `CONTEXT_OVERFLOW`, `CACHE_FULL`; ConfigError `TOKEN_RANGE`,
-   *   `SITE_UNKNOWN`, `EDIT_RESULT`; MismatchError `EDIT_SHAPE`, `CACHE_BATCH`. Nothing is left on the device then.
+   *   `PADDING_CACHE`, `RUN_ROWS`, `SITE_UNKNOWN`, `EDIT_RESULT`; MismatchError `EDIT_SHAPE`, `CACHE_BATCH`. Nothing is left on
+   *   the device then.
    */
   run(tokens: readonly ArrayLike<number>[], options: RunOptions = {}): RunResult {
     const { capture = [], edits = [], logits = "all", cache } = options;
-    const startPosition = cache?.length ?? 0;
-    const length = this.#checkTokens(tokens, startPosition);
-    cache?.reserve(tokens.length, length);
-    const hooks = new HookRun({ sites: this.#sites, capture, edits, tokens, startPosition });
+    const batch = new TokenBatch({
+      tokens,
+      config: this.config,
+      cache: cache ?? null,
+      padding: options.padding,
+      rowIndices: options.rowIndices,
+      promptLengths: options.promptLengths,
+    });
+    const { startPosition, rows } = batch;
+    using hooks = new HookRun({ sites: this.#sites, capture, edits, tokens, startPosition, rows });
     const { device } = this;
     const [result] = device.scope(() => {
       const out = this.#forward.forward({
         device,
         hooks,
-        ids: device.tensor(Int32Array.from(tokens.flatMap((row) => Array.from(row))), [
-          tokens.length,
-          length,
-        ]),
-        positions: device.tensor(
-          Int32Array.from(
-            { length: tokens.length * length },
-            (_, index) => startPosition + (index % length),
-          ),
-          [tokens.length * length],
-        ),
+        ...batch.tensors(device),
         startPosition,
+        lastPlaces: batch.lastPlaces,
         cache: cache ?? null,
         logits,
         mayStop: logits === "none" && cache === undefined,
       });
       return [logits === "none" ? null : out, hooks.captured] as const;
     });
-    cache?.advance(length);
+    cache?.advance(batch.length, batch.starts);
     return runResult(result, hooks.captured);
   }
 
   /**
    * Continues a prompt token by token with a KV cache. Greedy unless a temperature is given; edits apply to the prompt and to
-   * every new token. With several samples the prompt is read once, and their tokens come in turns, each with its `sample`; one
-   * that has ended is no longer computed.
+   * every new token. Several prompts, of any lengths, go on together, and each is read once for all its samples: tokens come in turns,
+   * each with its `prompt` and `sample`, the same as alone; a sample that has ended is no longer computed.
    *
    * @throws ConfigError `PROMPT_INVALID`, `SAMPLING_INVALID`, `TOKENIZER_MISSING`; ShapeError `CONTEXT_OVERFLOW`; AbortedError
    */
@@ -291,55 +319,13 @@ export class LanguageModel implements Disposable {
   dispose(): void {
     this.#forward[Symbol.dispose]();
     if (!this.#borrowed) disposeParameters(this.#parameters);
+    for (const weight of new Set(this.#owned)) weight.dispose();
     for (const tensor of this.#dequantized.values()) tensor.dispose();
     this.#finalNormWeight?.dispose();
   }
 
   [Symbol.dispose](): void {
     this.dispose();
-  }
-
-  /** Length of the rows, which are all alike and hold known tokens. */
-  #checkTokens(tokens: readonly ArrayLike<number>[], startPosition: number): number {
-    const length = tokens[0]?.length ?? 0;
-    if (length === 0) {
-      throw new ShapeError({
-        code: "TOKENS_EMPTY",
-        message:
-          tokens.length === 0
-            ? "a run was given no sequences"
-            : "a run was given sequences without tokens",
-        fix: "give at least one sequence of at least one token",
-      });
-    }
-    const { vocabulary, contextSize } = this.config;
-    if (startPosition + length > contextSize) {
-      const cached = startPosition > 0 ? ` after ${startPosition} cached ones` : "";
-      throw new ShapeError({
-        code: "CONTEXT_OVERFLOW",
-        message: `${length} tokens${cached} do not fit into the model's context of ${contextSize}`,
-        fix: `give at most ${contextSize} tokens in all, for example by cutting the text into contexts`,
-      });
-    }
-    for (const [row, ids] of tokens.entries()) {
-      if (ids.length !== length) {
-        throw new ShapeError({
-          code: "TOKENS_RAGGED",
-          message: `sequence ${row} has ${ids.length} tokens and sequence 0 has ${length}`,
-          fix: "pad the shorter ones on the right, with any token, and ignore their last positions",
-        });
-      }
-      for (let position = 0; position < length; position++) {
-        const id = ids[position];
-        if (id !== undefined && Number.isInteger(id) && id >= 0 && id < vocabulary) continue;
-        throw new ConfigError({
-          code: "TOKEN_RANGE",
-          message: `token ${id} at position ${position} of sequence ${row} is not in the vocabulary of ${vocabulary}`,
-          fix: `give integers from 0 to ${vocabulary - 1}, from the tokenizer that belongs to the model`,
-        });
-      }
-    }
-    return length;
   }
 }
 

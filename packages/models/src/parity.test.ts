@@ -100,7 +100,11 @@ describe.each(parityCases)("%s", (name) => {
   });
 
   it("has TransformerLens's sites in its order, and logits", () => {
-    expect(model.sites().map((site) => site.name)).toEqual([...(lensSites[name] ?? []), "logits"]);
+    // Of each head's result, after `hook_z`, it has a site too, which it comes by where `use_attn_result` is on.
+    const expected = (lensSites[name] ?? []).flatMap((site) =>
+      site.endsWith("hook_z") ? [site, site.replace("hook_z", "hook_result")] : [site],
+    );
+    expect(model.sites().map((site) => site.name)).toEqual([...expected, "logits"]);
     // All but these have their values in the golden.
     const without = model
       .sites()
@@ -108,8 +112,63 @@ describe.each(parityCases)("%s", (name) => {
       .map((site) => site.name.split(".").at(-1) ?? "");
     const { positions } = families[model.config.architecture].layout(model.config);
     const rotations = positions === "rotary" ? ["hook_rot_q", "hook_rot_k"] : [];
-    expect(new Set(without)).toEqual(new Set(["hook_attn_scores", ...rotations]));
+    expect(new Set(without)).toEqual(new Set(["hook_attn_scores", "hook_result", ...rotations]));
   });
+
+  it("has heads' results that add up to what attention gives, each of its own z alone", async () => {
+    const at = "blocks.1.attn.";
+    const [mixed, result] = [`${at}hook_z`, `${at}hook_result`];
+    const whole = await read(model, tokens, { capture: [mixed, result, "blocks.1.hook_attn_out"] });
+    const fused = await read(model, tokens, { capture: ["blocks.1.hook_attn_out"] });
+    expect(
+      deviation(whole.at("blocks.1.hook_attn_out"), fused.at("blocks.1.hook_attn_out")),
+    ).toBeLessThan(1e-5);
+    const { heads, dModel } = model.config;
+    const only = (kept: number): SiteEdit => ({
+      site: mixed,
+      edit: (value) =>
+        mul(
+          value,
+          device.tensor(
+            Float32Array.from({ length: heads }, (_, head) => Number(head === kept)),
+            [heads, 1],
+          ),
+        ),
+    });
+    for (let head = 0; head < heads; head++) {
+      const alone = await read(model, tokens, { edits: [only(head)], capture: [result] });
+      const expected = whole
+        .at(result)
+        .map((x, index) => (Math.floor(index / dModel) % heads === head ? x : 0));
+      expect(deviation(alone.at(result), expected)).toBeLessThan(1e-6);
+    }
+  });
+
+  it.each(["left", "right"] as const)(
+    "reads rows of different lengths, padded on the %s, as each alone",
+    async (padding) => {
+      const [first = [], second = []] = tokens;
+      const rows = [first.slice(0, 5), second, first.slice(3, 4)];
+      const { vocabulary } = model.config;
+      const together = await read(model, rows, { padding });
+      const last = await read(model, rows, { padding, logits: "last" });
+      for (const [index, ids] of rows.entries()) {
+        const alone = await read(model, [ids]);
+        const start = index * second.length + (padding === "left" ? second.length - ids.length : 0);
+        const found = together.logits.subarray(
+          start * vocabulary,
+          (start + ids.length) * vocabulary,
+        );
+        expect(deviation(found, alone.logits)).toBeLessThan(1e-5);
+        expect(
+          deviation(
+            last.logits.subarray(index * vocabulary, (index + 1) * vocabulary),
+            alone.logits.subarray((ids.length - 1) * vocabulary),
+          ),
+        ).toBeLessThan(1e-5);
+      }
+    },
+  );
 
   it("comes by its sites in the order of the list, with the shapes it says", () => {
     const sites = model.sites();

@@ -4,6 +4,7 @@ import type { Device } from "@latentkit/tensor";
 import { checkConfig, type ModelConfig } from "./config.ts";
 import type { ParameterSpec, Weight } from "./families/family.ts";
 import { families } from "./families/index.ts";
+import { writesFromBlock } from "./families/writers.ts";
 import { LanguageModel } from "./language-model.ts";
 import { shareTied } from "./weights.ts";
 
@@ -72,11 +73,8 @@ function values(
 ): Float32Array {
   const [rows = 0, columns] = shape;
   if (columns === undefined) return new Float32Array(rows).fill(initial);
-  const writes = residualLayers > 0 && writers.test(name);
+  const writes = residualLayers > 0 && writesFromBlock(name);
   const inputs = transposed ? rows : columns;
   const deviation = 1 / Math.sqrt(inputs * (writes ? 2 * residualLayers : 1));
   return random.fillNormal(new Float32Array(rows * columns), deviation);
 }
-
-/** Matrices that write to the residual stream. */
-const writers = /\.(?:o_proj|down_proj|c_proj|attention\.dense|dense_4h_to_h)\.weight$/u;

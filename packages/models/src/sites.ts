@@ -24,6 +24,7 @@ export const blockSites = [
   "attn.hook_attn_scores",
   "attn.hook_pattern",
   "attn.hook_z",
+  "attn.hook_result",
   "ln1_post.hook_scale",
   "ln1_post.hook_normalized",
   "hook_attn_out",
@@ -146,6 +147,7 @@ function sitesOfBlock({
     "attn.hook_attn_scores",
     "attn.hook_pattern",
     "attn.hook_z",
+    "attn.hook_result",
     ...when(norms === "after", norm("ln1")),
     ...when(norms === "both", norm("ln1_post")),
     "hook_attn_out",
@@ -189,6 +191,7 @@ function blockAxes(config: ModelConfig, { queryKeyNorm }: BlockLayout) {
     scale: feature(["batch", "pos", "1"], 1),
     query: feature(["batch", "pos", "head_index", "d_head"], heads * dHead),
     key: feature(["batch", "pos", "kv_head_index", "d_head"], kvHeads * dHead),
+    result: feature(["batch", "pos", "head_index", "d_model"], heads * config.dModel),
     queryNorm: normed("head_index", heads),
     keyNorm: normed("kv_head_index", kvHeads),
     scores: feature(["batch", "head_index", "query_pos", "key_pos"], config.contextSize),
@@ -208,6 +211,8 @@ function featureOf(name: BlockSite, axes: Axes): Feature {
     case "attn.hook_rot_q":
     case "attn.hook_z":
       return axes.query;
+    case "attn.hook_result":
+      return axes.result;
     case "attn.q_norm.hook_scale":
       return axes.queryNorm.scale;
     case "attn.q_norm.hook_normalized":

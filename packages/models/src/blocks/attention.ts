@@ -1,15 +1,20 @@
 import {
+  add,
   attention,
   attentionMix,
   attentionScores,
+  greater,
+  maximum,
   slice,
   softmax,
+  sum,
   type Tensor,
+  where,
 } from "@latentkit/tensor";
 import type { HookRun } from "../hook-run.ts";
 import type { KvCacheLayer } from "../kv-cache.ts";
 import { normBlock, type Norm } from "./norm.ts";
-import { type Projection, project } from "./projection.ts";
+import { type Projection, project, projectHeads } from "./projection.ts";
 import type { Rotary } from "./rotary.ts";
 
 /** How queries, keys and values come out of the residual stream. */
@@ -56,6 +61,8 @@ export interface AttentionCall {
   readonly startPosition: number;
   /** i32 `[batch * pos]`: the context position of each token. */
   readonly positions: Tensor;
+  /** u8 `[batch, kLength]`, 0 for keys that are padding; null where none are. */
+  readonly keyMask: Tensor | null;
   /** Keys and values of earlier positions, to which the new ones are added; null without a cache. */
   readonly cache: KvCacheLayer | null;
 }
@@ -66,8 +73,8 @@ export interface AttentionCall {
  * Sites: `hook_q [batch, pos, head, d_head]`, `hook_k` and `hook_v [batch, pos, kv_head, d_head]`, as projected; `q_norm` and
  * `k_norm` where there are norms; `hook_rot_q`, `hook_rot_k` after the rotation, if there is one; `hook_attn_scores
  * [batch, head, query_pos, key_pos]`, scaled, capped and masked with -Infinity; `hook_pattern`, their softmax; `hook_z
- * [batch, pos, head, d_head]`. With a cache, keys and values at the sites are those of the new positions only, scores and patterns
- * reach over all. Scores and patterns exist only if asked for: otherwise one fused kernel does all of it.
+ * [batch, pos, head, d_head]`; `hook_result [batch, pos, head, d_model]`, what each head adds, before the bias. With a cache, keys and values at the sites are those of the new positions only, scores and patterns
+ * reach over all. Scores, patterns and results exist only if asked for: otherwise one fused kernel does all of it.
  *
  * @param at the attention's prefix, for example `"blocks.3.attn."`
  */
@@ -77,7 +84,7 @@ export function attentionBlock(
   at: string,
   call: AttentionCall,
 ): Tensor {
-  const { hooks, startPosition, positions, cache } = call;
+  const { hooks, startPosition, positions, keyMask, cache } = call;
   const { heads, dHead, rotary, scale, softCap, window, queryKeyNorm: norms } = layer;
   const [batch = 0, length = 0] = x.shape;
   const kLength = startPosition + length;
@@ -96,13 +103,17 @@ export function attentionBlock(
   const keys = cache === null ? rotK : cache.appendKeys(rotK, startPosition);
   const values = cache === null ? v : cache.appendValues(v, startPosition);
 
-  const options = { kLength, scale, softCap, window };
+  const options = { kLength, scale, softCap, window, keyMask };
   const fused = !hooks.wants(`${at}hook_attn_scores`, `${at}hook_pattern`);
   const mixed = fused
     ? attention(rotQ, keys, values, options)
-    : attentionMix(visitPattern(hooks, at, attentionScores(rotQ, keys, options)), values);
+    : attentionMix(visitPattern(hooks, at, attentionScores(rotQ, keys, options), keyMask), values);
   const z = hooks.visit(`${at}hook_z`, mixed);
-  return project(z.reshape([batch, length, heads * dHead]), layer.output);
+  const resultSite = `${at}hook_result`;
+  if (!hooks.wants(resultSite))
+    return project(z.reshape([batch, length, heads * dHead]), layer.output);
+  const summed = sum(hooks.visit(resultSite, projectHeads(z, layer.output)), { axis: 2 });
+  return layer.output.bias === null ? summed : add(summed, layer.output.bias);
 }
 
 /** Queries `[batch, pos, head, d_head]`, keys and values `[batch, pos, kv_head, d_head]`. */
@@ -138,7 +149,19 @@ function headNorm(x: Tensor, norm: Norm, overWidth: boolean, at: string, hooks: 
 }
 
 /** From scores to the pattern, both shown to the hooks. */
-function visitPattern(hooks: HookRun, at: string, products: Tensor): Tensor {
+function visitPattern(
+  hooks: HookRun,
+  at: string,
+  products: Tensor,
+  keyMask: Tensor | null,
+): Tensor {
   const scores = hooks.visit(`${at}hook_attn_scores`, products);
-  return hooks.visit(`${at}hook_pattern`, softmax(scores));
+  const pattern = keyMask === null ? softmax(scores) : softmaxOfSeen(scores);
+  return hooks.visit(`${at}hook_pattern`, pattern);
+}
+
+/** Softmax with zeros where a query sees no key, as padding on the left does, whose rows would be NaN and spread from there. */
+function softmaxOfSeen(scores: Tensor): Tensor {
+  const seen = greater(scores, Number.NEGATIVE_INFINITY);
+  return where(seen, softmax(maximum(scores, -3e38)), 0);
 }

@@ -6,6 +6,7 @@ import {
   linear,
   mul,
   slice,
+  take,
   tanh,
   type Tensor,
 } from "@latentkit/tensor";
@@ -87,10 +88,11 @@ export class Decoder implements BoundFamily {
     // Sites of the final norm show all positions even when only the last one's logits are wanted.
     const early =
       logits === "last" && !hooks.wants("ln_final.hook_scale", "ln_final.hook_normalized");
-    const seen = early ? lastPosition(residual) : residual;
+    const seen = early ? lastPosition(residual, call.lastPlaces) : residual;
     const normalized = normBlock(seen, finalNorm, "ln_final.", hooks);
     if (done()) return null;
-    const final = logits === "last" && !early ? lastPosition(normalized) : normalized;
+    const final =
+      logits === "last" && !early ? lastPosition(normalized, call.lastPlaces) : normalized;
     return hooks.visit("logits", this.#head(final));
   }
 
@@ -123,6 +125,7 @@ export class Decoder implements BoundFamily {
       hooks,
       startPosition: call.startPosition,
       positions: call.positions,
+      keyMask: call.keyMask,
       cache: call.cache?.layers[layer] ?? null,
     };
 
@@ -170,7 +173,10 @@ function between(
   return place(inner(place(x, before)), after);
 }
 
-function lastPosition(x: Tensor): Tensor {
-  const length = x.shape[1] ?? 0;
-  return slice(x, { axis: 1, start: length - 1, end: length });
+/** Each row's last position, `[batch, 1, width]`. */
+function lastPosition(x: Tensor, places: readonly number[] | null): Tensor {
+  const [batch = 0, length = 0, width = 0] = x.shape;
+  if (places === null) return slice(x, { axis: 1, start: length - 1, end: length });
+  const rows = places.map((place, row) => row * length + place);
+  return take(x.reshape([batch * length, width]), rows, { axis: 0 }).reshape([batch, 1, width]);
 }

@@ -1,4 +1,4 @@
-import { linear, matmul, StoredWeight, type Tensor } from "@latentkit/tensor";
+import { linear, matmul, permute, StoredWeight, type Tensor } from "@latentkit/tensor";
 import type { Weight, WeightFinder } from "../families/family.ts";
 
 /** A linear layer. */
@@ -28,4 +28,17 @@ export function findProjection(
 export function project(x: Tensor, { weight, bias, transposed }: Projection): Tensor {
   if (!transposed || weight instanceof StoredWeight) return linear(x, weight, bias);
   return matmul(x, weight, { bias });
+}
+
+/** Each head's part of a projection of all heads side by side, without the bias: `x [batch, pos, heads, dHead]` to `[batch, pos, heads, out]`. */
+export function projectHeads(x: Tensor, { weight, transposed }: Projection): Tensor {
+  const [batch = 0, length = 0, heads = 0, dHead = 0] = x.shape;
+  const dense = weight instanceof StoredWeight ? weight.dequantize() : weight;
+  const inputsFirst = transposed && !(weight instanceof StoredWeight);
+  const out = dense.size / (heads * dHead);
+  const byHead = inputsFirst
+    ? dense.reshape([heads, dHead, out])
+    : permute(dense.reshape([out, heads, dHead]), [1, 2, 0]);
+  const rows = permute(x.reshape([batch * length, heads, dHead]), [1, 0, 2]);
+  return permute(matmul(rows, byHead), [1, 0, 2]).reshape([batch, length, heads, out]);
 }

@@ -27,7 +27,7 @@ export class Rotary implements Disposable {
     this.#options = options;
   }
 
-  /** Turns `x [batch, pos, heads, dHead]`; `positions` i32 `[batch * pos]`, all below `length`. A new tensor. */
+  /** Turns `x [batch, pos, heads, dHead]`; `positions` i32 `[batch * pos]`, all below `length` and the context size. A new tensor. */
   apply(x: Tensor, positions: Tensor, length: number): Tensor {
     const { cos, sin } = this.#upTo(length);
     return rope(x, cos, sin, positions, { dRotary: this.#options.dRotary });
@@ -45,13 +45,12 @@ export class Rotary implements Disposable {
   }
 
   // Tables for 131,072 positions take 64 MB, so they grow with what is used, doubling.
-  #upTo(length: number): Tables {
-    if (this.#tables !== null && this.#tables.length >= length) return this.#tables;
+  #upTo(wanted: number): Tables {
     const { device, dRotary, base, scaling, contextSize } = this.#options;
-    const grown = Math.min(
-      Math.max(2 * (this.#tables?.length ?? 0), length, 256),
-      Math.max(contextSize, length),
-    );
+    // Padding makes a run longer than its sequences, whose own positions stay within the context.
+    const length = Math.min(wanted, contextSize);
+    if (this.#tables !== null && this.#tables.length >= length) return this.#tables;
+    const grown = Math.min(Math.max(2 * (this.#tables?.length ?? 0), length, 256), contextSize);
     const { cos, sin } = ropeTables({ dRotary, base, scaling, positions: grown, device });
     this[Symbol.dispose]();
     // They outlive the scope of the run that happened to need them first.

@@ -42,6 +42,10 @@ export interface ForwardCall {
   /** i32 `[batch * pos]`: context positions. */
   readonly positions: Tensor;
   readonly startPosition: number;
+  /** u8 `[batch, kLength]`, 0 for padding; null where there is none. */
+  readonly keyMask: Tensor | null;
+  /** Places of the rows' last tokens on the `pos` axis; null where that is the last place for all. */
+  readonly lastPlaces: readonly number[] | null;
   readonly cache: KvCache | null;
   readonly logits: LogitsWanted;
   /** Whether the pass may stop once all sites are served: no logits are wanted and no cache waits for the later layers. */

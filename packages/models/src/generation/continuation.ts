@@ -7,7 +7,9 @@ import { StopStrings } from "./stop-strings.ts";
 
 /** One new token, as it comes. */
 export interface GeneratedToken {
-  /** Which of the samples it belongs to, from 0. */
+  /** Which of the prompts it goes on from, from 0. */
+  readonly prompt: number;
+  /** Which of its prompt's samples it belongs to, from 0. */
   readonly sample: number;
   /** 0 for the first new one. */
   readonly index: number;
@@ -25,11 +27,26 @@ export interface GeneratedToken {
   readonly finish: "stop" | "length" | null;
   /** The stop string that ended the text; null for all other ends. */
   readonly stopString: string | null;
+  /**
+   * By site that `capture` named: the values `[.. axes after pos]` at the position that the token was predicted from, the last before
+   * it. Scores and patterns are `[head, key]`, over the keys of its own text. Values of a prompt's last position are shared by its
+   * samples: do not write into them.
+   */
+  readonly captured: ReadonlyMap<string, Float32Array>;
 }
 
-/** What all samples of a call have in common. */
+/** What the model gave at a text's last position. */
+export interface LastPosition {
+  /** `[vocabulary]`. */
+  readonly logits: Float32Array;
+  readonly captured: ReadonlyMap<string, Float32Array>;
+}
+
+/** What all samples of a prompt have in common. */
 export interface ContinuationOptions {
   readonly prompt: readonly number[];
+  /** Which of the prompts it is. */
+  readonly promptIndex: number;
   /** New tokens at most. */
   readonly limit: number;
   readonly stopTokens: ReadonlySet<number>;
@@ -59,8 +76,17 @@ export class Continuation {
     this.#stops = new StopStrings(options.stopStrings);
   }
 
-  /** Chooses the next token by the logits `[vocabulary]` of the last position. */
-  next(logits: Float32Array): GeneratedToken {
+  /** Which of the prompts it goes on from. */
+  get prompt(): number {
+    return this.#options.promptIndex;
+  }
+
+  get promptLength(): number {
+    return this.#options.prompt.length;
+  }
+
+  /** Chooses the next token by what the model gave at the last position. */
+  next({ logits, captured }: LastPosition): GeneratedToken {
     const { prompt, limit, stopTokens, sampling, alternatives } = this.#options;
     const index = this.#tokens.length - prompt.length;
     const chooseBy = this.#processed(logits);
@@ -69,6 +95,7 @@ export class Continuation {
     const ended = stopTokens.has(token) ? "stop" : index + 1 === limit ? "length" : null;
     const { text, stop } = this.#piece(token, ended !== null);
     return {
+      prompt: this.prompt,
       sample: this.sample,
       index,
       token,
@@ -77,6 +104,7 @@ export class Continuation {
       alternatives: alternatives === 0 ? [] : mostProbable(logits, alternatives),
       finish: stop === null ? ended : "stop",
       stopString: stop,
+      captured,
     };
   }
 
@@ -87,6 +115,7 @@ export class Continuation {
     const context = {
       tokens: this.#tokens,
       promptLength: prompt.length,
+      prompt: this.prompt,
       sample: this.sample,
     };
     for (const process of processors) process(copy, context);

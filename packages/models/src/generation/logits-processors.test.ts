@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { countPenalties, logitBias, repetitionPenalty } from "./logits-processors.ts";
 
-const context = { tokens: [0, 1, 1, 2, 2, 2], promptLength: 3, sample: 0 };
+const context = { tokens: [0, 1, 1, 2, 2, 2], promptLength: 3, prompt: 0, sample: 0 };
 
 it("penalises each token of the text once, towards less probable whatever its sign", () => {
   const logits = Float32Array.of(4, -4, 0, 3);

@@ -6,7 +6,9 @@ export interface LogitsContext {
   readonly tokens: readonly number[];
   /** How many of them are the prompt. */
   readonly promptLength: number;
-  /** Which of the samples it is, from 0. */
+  /** Which of the prompts it goes on from, from 0. */
+  readonly prompt: number;
+  /** Which of its prompt's samples it is, from 0. */
   readonly sample: number;
 }
 

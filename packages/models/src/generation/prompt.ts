@@ -2,7 +2,7 @@ import { ConfigError, ShapeError } from "@latentkit/core";
 import { type ChatMessage, renderChat, type Tokenizer } from "@latentkit/loaders";
 import type { LanguageModel } from "../language-model.ts";
 
-/** What to continue: exactly one of the three. */
+/** A text to continue: exactly one of the three. */
 export interface Prompt {
   /** Plain text, encoded without special tokens. */
   readonly prompt?: string | undefined;
@@ -10,6 +10,35 @@ export interface Prompt {
   readonly messages?: readonly ChatMessage[] | undefined;
   /** Token ids as they are. */
   readonly tokens?: ArrayLike<number> | undefined;
+}
+
+/** Several prompts, to go on from together; they may have different lengths. */
+export interface Prompts {
+  /** Each a text, or a prompt of any kind; in place of a single one. */
+  readonly prompts?: readonly (string | Prompt)[] | undefined;
+}
+
+/**
+ * The tokens of each prompt.
+ *
+ * @throws ConfigError `PROMPT_INVALID`, `TOKENIZER_MISSING`; what the chat template throws
+ */
+export function allPromptTokens(
+  model: LanguageModel,
+  { prompts, prompt, messages, tokens }: Prompt & Prompts,
+): readonly (readonly number[])[] {
+  if (prompts === undefined) return [promptTokens(model, { prompt, messages, tokens })];
+  const alone = [prompt, messages, tokens].some((value) => value !== undefined);
+  if (alone || prompts.length === 0) {
+    throw new ConfigError({
+      code: "PROMPT_INVALID",
+      message: alone
+        ? "prompts were given, and a single prompt beside them"
+        : "prompts is an empty list",
+      fix: "give a single prompt, or at least one in prompts",
+    });
+  }
+  return prompts.map((one) => promptTokens(model, typeof one === "string" ? { prompt: one } : one));
 }
 
 /** @throws ConfigError `PROMPT_INVALID`, `TOKENIZER_MISSING`; what the chat template throws */
