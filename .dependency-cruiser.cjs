@@ -16,7 +16,17 @@ const layers = [
   { name: "activations", packages: ["activations"] },
   {
     name: "methods",
-    packages: ["sae", "lora", "steering", "training", "eval", "report", "worlds", "openai-api"],
+    packages: [
+      "sae",
+      "lora",
+      "steering",
+      "training",
+      "eval",
+      "report",
+      "worlds",
+      "openai-api",
+      "analysis",
+    ],
   },
   {
     name: "studies",
