@@ -17,8 +17,19 @@ function bits(values: Float32Array): number[] {
 
 describe("decodeFloats", () => {
   it.each([
-    ...["Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "F16", "BF16"],
-    ...["Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "Q8_K"],
+    "Q8_0",
+    "Q4_0",
+    "Q4_1",
+    "Q5_0",
+    "Q5_1",
+    "F16",
+    "BF16",
+    "Q2_K",
+    "Q3_K",
+    "Q4_K",
+    "Q5_K",
+    "Q6_K",
+    "Q8_K",
   ] as StorageFormat[])("%s is what gguf-py gives, bit for bit, at edges too", async (format) => {
     const store = await goldens;
     const expected = await store.readFloats(`${format}.values`);
