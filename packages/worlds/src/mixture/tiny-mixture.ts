@@ -23,8 +23,8 @@ export interface TinyMixtureOptions {
   readonly prose?: readonly ProseDocument[] | undefined;
   /**
    * Whether the base begins with what is easy: an opening of random sequences to copy, and facts about few names, then more and more.
-   * With all of it from the start, a model of 5.5 million parameters had learned neither to copy nor to look up any name after 7
-   * million tokens. False by default.
+   * With all of it from the start, a small model learns neither to copy nor to look up names for many millions of tokens
+   * (docs/adr/0008). False by default.
    */
   readonly introduced?: boolean | undefined;
 }
