@@ -10,6 +10,7 @@ import { createReferenceBackend, Device } from "@latentkit/tensor";
 import { fileURLToPath } from "node:url";
 import { gemmaScopeNpz } from "../../packages/sae/src/formats/gemma-scope.ts";
 import { saveSae } from "../../packages/sae/src/node/save-sae.ts";
+import { exampleExport, exportedKinds } from "../../packages/sae/src/testing/example-export.ts";
 import { exampleSae } from "../../packages/sae/src/testing/example-sae.ts";
 
 using device = new Device(createReferenceBackend());
@@ -22,6 +23,16 @@ for (const architecture of ["jumprelu", "topk"] as const) {
       new URL(`../../packages/sae/src/__fixtures__/ours/${architecture}`, import.meta.url),
     ),
     { densities },
+  );
+}
+for (const kind of exportedKinds) {
+  using sae = exampleExport(device, kind);
+  await saveSae(
+    sae,
+    fileURLToPath(
+      new URL(`../../packages/sae/src/__fixtures__/ours/from-${kind}`, import.meta.url),
+    ),
+    { densities: new Float32Array(sae.config.dSae) },
   );
 }
 {

@@ -86,7 +86,7 @@ def learning_rate(c, step):
 
 
 def sparsity_at(c, step):
-    if c["architecture"] != "jumprelu":
+    if "sparsity" not in c:
         return 0.0
     return c["sparsity"] * min(1.0, step / c["sparsityWarmup"] if c["sparsityWarmup"] > 0 else 1.0)
 
@@ -162,7 +162,7 @@ def make_steps():
 
 
 def make_saelens():
-    from sae_lens import SAE, JumpReLUSAE, JumpReLUSAEConfig, StandardSAE, StandardSAEConfig, TopKSAE, TopKSAEConfig
+    from sae_lens import SAE, GatedSAE, GatedSAEConfig, JumpReLUSAE, JumpReLUSAEConfig, StandardSAE, StandardSAEConfig, TopKSAE, TopKSAEConfig
     from sae_lens.saes.sae import SAEMetadata
 
     d, f, n = 8, 20, 9
@@ -174,6 +174,7 @@ def make_saelens():
         "topk-rescaled": lambda: TopKSAE(TopKSAEConfig(d_in=d, d_sae=f, k=4, apply_b_dec_to_input=False, rescale_acts_by_decoder_norm=True, metadata=meta())),
         "jumprelu": lambda: JumpReLUSAE(JumpReLUSAEConfig(d_in=d, d_sae=f, apply_b_dec_to_input=False, metadata=meta())),
         "standard": lambda: StandardSAE(StandardSAEConfig(d_in=d, d_sae=f, apply_b_dec_to_input=True, metadata=meta())),
+        "gated": lambda: GatedSAE(GatedSAEConfig(d_in=d, d_sae=f, apply_b_dec_to_input=True, metadata=meta())),
     }
     golden = {"x": x}
 

@@ -42,6 +42,29 @@ export type {
   TrainConfig,
   TrainConfigInput,
 } from "./train/config.ts";
+export type {
+  BatchTopKTrainConfig,
+  CustomTrainConfig,
+  GatedTrainConfig,
+  JumpReluTanhTrainConfig,
+  MatryoshkaBatchTopKTrainConfig,
+  PAnnealTrainConfig,
+  PenaltyTrainConfig,
+  StandardTrainConfig,
+} from "./train/kinds.ts";
+export { trainingArchitectures } from "./train/registry.ts";
+export type {
+  ExtraParameter,
+  ExtraParameters,
+  GradientStep,
+  StepMemory,
+  StepResult,
+} from "./train/step.ts";
+export type {
+  InferenceForm,
+  TrainedParameters,
+  TrainingArchitecture,
+} from "./train/training-architecture.ts";
 export { stabilityOf, trainingHistorySchema, trainingPointSchema } from "./train/history.ts";
 export type {
   Stability,

@@ -44,7 +44,7 @@ const unsupportedNormalisation = new Set([
 export interface SaeLensConfig {
   readonly config: SaeConfig;
   /** The architecture that the file names. */
-  readonly architecture: "jumprelu" | "standard" | "topk";
+  readonly architecture: "gated" | "jumprelu" | "standard" | "topk";
   /** TopK selects by pre-activation times decoder norm; to be folded into the weights. */
   readonly rescaleByDecoderNorm: boolean;
   /** Inputs were scaled by sqrt(d_in) / E||x||, a factor that the configuration does not hold. */
@@ -173,13 +173,16 @@ function metadataOf(file: z.output<typeof fileSchema>, architecture: string): Sa
   const metadata = Object.fromEntries(
     entries.map(([name, value]) => [renamedBack.get(name) ?? name, value]),
   );
-  // A JumpReLU of threshold 0 is exactly a ReLU, and a reader may want to know that it was one.
-  return architecture === "standard" ? { ...metadata, convertedFrom: "standard" } : metadata;
+  // A JumpReLU of threshold 0 is exactly a ReLU, a Gated SAE one of another threshold, and a reader may want to know what it was.
+  return architecture === "standard" || architecture === "gated"
+    ? { ...metadata, convertedFrom: architecture }
+    : metadata;
 }
 
 function knownArchitecture(name: string, where: string): SaeLensConfig["architecture"] {
-  if (name === "jumprelu" || name === "standard" || name === "topk") return name;
-  const known = [...architectureNames, "standard"];
+  if (name === "gated" || name === "jumprelu" || name === "standard" || name === "topk")
+    return name;
+  const known = [...architectureNames, "standard", "gated"];
   const near = didYouMean(name, known);
   throw new FormatError({
     code: "SAE_ARCHITECTURE_UNKNOWN",

@@ -1,6 +1,7 @@
 import { ConfigError, FormatError, formatShape, sameShape, type Shape } from "@latentkit/core";
 import type { TensorStore, TensorToWrite } from "@latentkit/loaders";
 import type { Device } from "@latentkit/tensor";
+import { foldGate } from "../architectures/gated.ts";
 import { Sae } from "../sae.ts";
 import type { SaeWeights } from "../weights.ts";
 import type { SaeLensConfig } from "./saelens-config.ts";
@@ -17,7 +18,8 @@ export interface ReadSaeOptions {
 }
 
 /**
- * An SAE from SAELens's tensors: W_enc `[d_in, d_sae]`, W_dec `[d_sae, d_in]`, b_enc, b_dec, and theta for JumpReLU. Scaled inputs
+ * An SAE from SAELens's tensors: W_enc `[d_in, d_sae]`, W_dec `[d_sae, d_in]`, b_enc, b_dec, and theta for JumpReLU;
+ * for Gated b_gate, b_mag and r_mag instead of b_enc, as the JumpReLU that it is. Scaled inputs
  * and decoder norms are folded away; negative thresholds become 0, since SAELens applies a ReLU first.
  *
  * @throws FormatError `TENSOR_MISSING`, `SAE_WEIGHTS_SHAPE`, `SAE_WEIGHTS_NOT_FINITE`; ConfigError `SAE_INPUT_SCALE_UNKNOWN`
@@ -45,10 +47,16 @@ export async function readSaeLensWeights(
   let weights: SaeWeights = {
     encoderRows: transposed(await read("W_enc", [dIn, dSae]), dIn, dSae),
     decoder: await read("W_dec", [dSae, dIn]),
-    encoderBias: await read("b_enc", [dSae]),
+    encoderBias: await read(parsed.architecture === "gated" ? "b_mag" : "b_enc", [dSae]),
     decoderBias: await read("b_dec", [dIn]),
     threshold: await readThreshold(parsed, read, dSae),
   };
+  if (parsed.architecture === "gated") {
+    weights = foldGate(weights, {
+      gateBias: await read("b_gate", [dSae]),
+      magnitudeScale: await read("r_mag", [dSae]),
+    });
+  }
   if (store.has("scaling_factor"))
     checkScalingFactor(await store.readFloats("scaling_factor"), store.name);
   if (parsed.scaledInput)
@@ -99,7 +107,8 @@ async function readThreshold(
   read: Read,
   dSae: number,
 ): Promise<Float32Array | null> {
-  if (parsed.architecture === "topk") return null;
+  // A Gated SAE's follows from its biases.
+  if (parsed.architecture === "topk" || parsed.architecture === "gated") return null;
   // ReLU(pre) = pre H(pre - 0), exactly.
   if (parsed.architecture === "standard") return new Float32Array(dSae);
   return (await read("threshold", [dSae])).map((value) => Math.max(value, 0));

@@ -30,8 +30,8 @@ const trainingSchema = z.looseObject({
 });
 
 /**
- * Loads an SAE that {@link saveSae} or SAELens 6 wrote: TopK, JumpReLU, or standard (ReLU), which becomes JumpReLU with threshold
- * 0, exactly. Scaled inputs and decoder norms are folded into the weights. Gemma Scope's `params.npz` is read too. The caller disposes
+ * Loads an SAE that {@link saveSae} or SAELens 6 wrote: TopK, JumpReLU, or standard (ReLU) and gated, which become
+ * JumpReLU, exactly. Scaled inputs and decoder norms are folded into the weights. Gemma Scope's `params.npz` is read too. The caller disposes
  * the SAE.
  *
  * @param path a folder with `cfg.json` and `sae_weights.safetensors`, or, without the first, with `params.npz`; or an `.npz` file

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "vitest";
-import { smallRun, type SmallRunKind } from "../testing/small-run.ts";
+import { smallRun, type SmallRunKind, smallRunKinds } from "../testing/small-run.ts";
 import { type CheckpointStore, memoryCheckpoints } from "../train/checkpoint.ts";
 import { trainSae as trainWith } from "../train/train-sae.ts";
 import { checkpointFolder } from "./checkpoint-folder.ts";
@@ -39,7 +39,7 @@ async function finish(kind: SmallRunKind, steps: number, checkpointDir: string):
   };
 }
 
-describe.each(["topk", "jumprelu-raw", "jumprelu-log"] as const)("%s", (kind) => {
+describe.each(smallRunKinds)("%s", (kind) => {
   it("ends with the same bytes after being aborted twice", async () => {
     const whole = await finish(kind, 14, join(folder, `${kind}-whole`));
     const dir = join(folder, `${kind}-aborted`);

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "vitest";
 import type { Sae } from "../sae.ts";
+import { exampleExport, exportedKinds } from "../testing/example-export.ts";
 import { exampleSae } from "../testing/example-sae.ts";
 import { loadSae } from "./load-sae.ts";
 import { saveSae } from "./save-sae.ts";
@@ -47,7 +48,7 @@ async function run(
 const tolerance = { rtol: 1e-5, atol: 2e-6 };
 
 describe("checkpoints that SAELens wrote", () => {
-  it.each(["topk", "topk-rescaled", "jumprelu", "standard", "legacy-topk", "scaled"])(
+  it.each(["topk", "topk-rescaled", "jumprelu", "standard", "legacy-topk", "scaled", "gated"])(
     "%s encodes and decodes as SAELens does",
     async (name) => {
       const store = await golden("saelens");
@@ -180,6 +181,32 @@ describe("checkpoints that we write", () => {
     },
   );
 
+  it.each(exportedKinds)(
+    "%s, as exported from training: SAELens was shown these bytes, and does with them what we do",
+    async (kind) => {
+      using sae = exampleExport(device, kind);
+      const out = join(folder, `from-${kind}`);
+      await saveSae(sae, out, { densities: new Float32Array(24) });
+      const shown = join(fixtures, "ours", `from-${kind}`);
+      expect(readdirSync(out).sort()).toEqual(readdirSync(shown).sort());
+      for (const file of readdirSync(shown))
+        expect(readFileSync(join(out, file)).equals(readFileSync(join(shown, file))), file).toBe(
+          true,
+        );
+      const store = await golden("ours");
+      const ours = await run(sae, await store.readFloats("x"));
+      const features = await store.readFloats(`from-${kind}.features`);
+      expect(features.some((value) => value > 0)).toBe(true);
+      expect(features.some((value) => value === 0)).toBe(true);
+      expect(ours.features).toBeClose(features, tolerance);
+      expect(ours.reconstruction).toBeClose(
+        await store.readFloats(`from-${kind}.reconstruction`),
+        tolerance,
+      );
+      await store.close();
+    },
+  );
+
   it.each(["jumprelu", "topk"] as const)(
     "%s: comes back with the same identity, configuration and bytes",
     async (architecture) => {
@@ -205,13 +232,13 @@ describe("what cannot be loaded says why", () => {
   it("an unknown architecture, with the known ones", async () => {
     const bad = copyOf("saelens/topk", { architecture: "jumprelo" });
     await expect(loadSae(bad, { device })).rejects.toThrow(
-      /"jumprelo".*did you mean "jumprelu".*jumprelu, topk, standard/su,
+      /"jumprelo".*did you mean "jumprelu".*jumprelu, topk, standard, gated/su,
     );
     await expect(loadSae(bad, { device })).rejects.toMatchObject({
       code: "SAE_ARCHITECTURE_UNKNOWN",
     });
     await expect(
-      loadSae(copyOf("saelens/topk", { architecture: "gated" }), { device }),
+      loadSae(copyOf("saelens/topk", { architecture: "transcoder" }), { device }),
     ).rejects.toMatchObject({ code: "SAE_ARCHITECTURE_UNKNOWN" });
   });
 
@@ -237,6 +264,9 @@ describe("what cannot be loaded says why", () => {
   });
 
   it("a missing tensor, by name", async () => {
+    await expect(
+      loadSae(copyOf("saelens/topk", { architecture: "gated" }), { device }),
+    ).rejects.toThrow(/b_mag/u);
     await expect(
       loadSae(copyOf("saelens/topk", { architecture: "jumprelu" }), { device }),
     ).rejects.toThrow(/threshold/u);

@@ -2,10 +2,35 @@ import { arrayBatches, type ActivationBatches } from "@latentkit/activations";
 import type { Device } from "@latentkit/tensor";
 import type { TrainConfigInput } from "../train/config.ts";
 import type { TrainSaeOptions } from "../train/train-sae.ts";
+import { scaledRelu } from "./scaled-relu.ts";
 import { toyWorld } from "./toy-world.ts";
 
 /** The kinds of training that differ in what a checkpoint must hold. */
-export type SmallRunKind = "jumprelu-log" | "jumprelu-raw" | "topk";
+export type SmallRunKind =
+  | "batchtopk"
+  | "custom"
+  | "gated"
+  | "jumprelu-log"
+  | "jumprelu-raw"
+  | "jumprelu_tanh"
+  | "matryoshka_batchtopk"
+  | "p_anneal"
+  | "standard"
+  | "topk";
+
+/** All of {@link SmallRunKind}. */
+export const smallRunKinds: readonly SmallRunKind[] = [
+  "batchtopk",
+  "custom",
+  "gated",
+  "jumprelu-log",
+  "jumprelu-raw",
+  "jumprelu_tanh",
+  "matryoshka_batchtopk",
+  "p_anneal",
+  "standard",
+  "topk",
+];
 
 /** A training run of milliseconds, the same wherever it is started. */
 export function smallRun(
@@ -37,6 +62,16 @@ export function smallRun(
     bandwidth: 0.1,
     initialThreshold: 0.1,
   } as const;
+  const adam = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+  const penalty = { adam, decoderBias: "zero", sparsity: 0.1, sparsityWarmup: 5 } as const;
+  const batchTopK = {
+    adam,
+    decoderBias: "geometric-median",
+    k: 1.3,
+    auxiliaryWeight: 1 / 32,
+    thresholdRate: 0.1,
+    thresholdStart: 2,
+  } as const;
   const configs: Record<SmallRunKind, TrainConfigInput> = {
     topk: {
       ...common,
@@ -48,11 +83,55 @@ export function smallRun(
     },
     "jumprelu-raw": { ...common, ...jumpRelu, thresholdForm: "raw" },
     "jumprelu-log": { ...common, ...jumpRelu, thresholdForm: "log" },
+    batchtopk: { ...common, ...batchTopK, architecture: "batchtopk" },
+    matryoshka_batchtopk: {
+      ...common,
+      ...batchTopK,
+      architecture: "matryoshka_batchtopk",
+      widths: [5, 12, 20],
+    },
+    gated: { ...common, ...penalty, architecture: "gated" },
+    standard: {
+      ...common,
+      ...penalty,
+      architecture: "standard",
+      decoderNorm: "free",
+      gradientClip: 0.5,
+    },
+    jumprelu_tanh: {
+      ...common,
+      ...penalty,
+      architecture: "jumprelu_tanh",
+      bandwidth: 0.2,
+      initialThreshold: 0.05,
+      thresholdForm: "log",
+      preActivationWeight: 0.01,
+      preActivationOn: "dead",
+      gradientClip: 1,
+    },
+    // p changes at steps 4, 6, 8 and 10, so that checkpoints fall between the batches that are averaged.
+    p_anneal: {
+      ...common,
+      ...penalty,
+      architecture: "p_anneal",
+      annealStart: 4,
+      annealEnd: 10,
+      anneals: 4,
+      averagedSteps: 3,
+    },
+    custom: {
+      ...common,
+      ...penalty,
+      architecture: "custom",
+      name: "scaled-relu",
+      options: { start: 0.5 },
+    },
   };
   return {
     device,
     config: configs[kind],
     batches: arrayBatches(data.subarray(0, 260 * dIn), dIn, 3),
     heldOut: data.slice(260 * dIn),
+    architectures: [scaledRelu],
   };
 }

@@ -1,7 +1,12 @@
 import type { Device, Tensor } from "@latentkit/tensor";
-import { architectureOf } from "../architecture.ts";
 import type { TrainConfig } from "../train/config.ts";
-import { addInputBiasGradient, gradientsLike, type StepResult } from "../train/step.ts";
+import { trainingArchitectureOf } from "../train/registry.ts";
+import {
+  addInputBiasGradient,
+  gradientsLike,
+  type StepMemory,
+  type StepResult,
+} from "../train/step.ts";
 import type { SaeTensors } from "../weights.ts";
 import type { ReferenceParameters } from "./reference-step.ts";
 
@@ -10,6 +15,10 @@ export interface HarnessStep {
   readonly device: Device;
   readonly config: TrainConfig;
   readonly parameters: ReferenceParameters;
+  /** Further vectors, by name. */
+  readonly extras?: Readonly<Record<string, Float64Array>>;
+  readonly memory?: StepMemory;
+  readonly step?: number;
   readonly x: Float64Array;
   readonly variance?: number;
   readonly sparsity?: number;
@@ -21,6 +30,7 @@ export interface HarnessStep {
 /** Gradients of one batch as the trainer computes them, on the host. */
 export interface HarnessGradients extends StepResult {
   readonly gradients: { readonly [Name in keyof SaeTensors]: Float32Array };
+  readonly extras: Readonly<Record<string, Float32Array>>;
 }
 
 /** Runs an architecture's gradient step on small arrays. Leaves nothing on the device. */
@@ -40,11 +50,20 @@ export async function gradientsOf(step: HarnessStep): Promise<HarnessGradients> 
   };
   const gradients = gradientsLike(device, parameters);
   using x = upload(step.x, [step.x.length / dIn, dIn]);
-  const result = await architectureOf(config.architecture).gradients({
+  const extras = Object.fromEntries(
+    Object.entries(step.extras ?? {}).map(([name, values]) => [
+      name,
+      { value: upload(values, [dSae]), gradient: device.zeros([dSae]) },
+    ]),
+  );
+  const result = await trainingArchitectureOf(config).gradients({
     device,
     config,
     parameters,
     gradients,
+    extras,
+    memory: step.memory ?? {},
+    step: step.step ?? 0,
     x,
     variance: step.variance ?? 1,
     sparsity: step.sparsity ?? 0,
@@ -62,7 +81,13 @@ export async function gradientsOf(step: HarnessStep): Promise<HarnessGradients> 
     decoderBias: await read(gradients.decoderBias),
     threshold: await read(gradients.threshold),
   };
+  const extraValues: Record<string, Float32Array> = {};
+  for (const [name, { value, gradient }] of Object.entries(extras)) {
+    extraValues[name] = await gradient.floats();
+    value.dispose();
+    gradient.dispose();
+  }
   for (const tensor of [...Object.values(parameters), ...Object.values(gradients)])
     tensor?.dispose();
-  return { ...result, gradients: values };
+  return { ...result, gradients: values, extras: extraValues };
 }

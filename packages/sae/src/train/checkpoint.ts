@@ -9,6 +9,7 @@ import {
   trainingPointSchema,
 } from "./history.ts";
 import type { InputStatistics } from "./normalise.ts";
+import type { StepMemory } from "./step.ts";
 
 /** One array of a checkpoint. */
 export interface CheckpointTensor {
@@ -62,6 +63,8 @@ export interface TrainingState {
   /** `ActivationBatches.state()`. */
   readonly batches: unknown;
   readonly backend: TrainingBackend;
+  /** What the architecture remembers from step to step; left out where that is nothing. */
+  readonly memory?: StepMemory | undefined;
 }
 
 const stateSchema: z.ZodType<TrainingState> = z.object({
@@ -81,6 +84,7 @@ const stateSchema: z.ZodType<TrainingState> = z.object({
   points: z.array(trainingPointSchema),
   batches: z.unknown(),
   backend: trainingBackendSchema,
+  memory: z.record(z.string(), z.array(z.number())).optional(),
 });
 
 /** What a resumed run must have in common with the run that wrote the checkpoint. */

@@ -1,38 +1,20 @@
 import { ConfigError } from "@latentkit/core";
 import { z } from "zod";
 import { describeIssues, type WithDefaults } from "../config.ts";
+import { type CommonDefaulted, type CommonTrainConfig, commonFields } from "./common-config.ts";
+import {
+  type BatchTopKTrainConfig,
+  type CustomTrainConfig,
+  faultOf,
+  type GatedTrainConfig,
+  type JumpReluTanhTrainConfig,
+  kindSchemas,
+  type MatryoshkaBatchTopKTrainConfig,
+  type PAnnealTrainConfig,
+  type StandardTrainConfig,
+} from "./kinds.ts";
 
-/** What every kind of training has. */
-export interface CommonTrainConfig {
-  readonly schemaVersion: 1;
-  /** The recipe that the values came from, for reports. */
-  readonly recipe: "custom" | "gemma-scope" | "short-run" | "topk";
-  /** Number of latents. */
-  readonly dSae: number;
-  /** Activations in one optimiser step. */
-  readonly batchSize: number;
-  readonly steps: number;
-  /** The peak learning rate. */
-  readonly learningRate: number;
-  /** Steps of cosine warm-up from a tenth of the learning rate to all of it; 0 by default. */
-  readonly learningRateWarmup: number;
-  /** Share of the steps, at the end, over which the learning rate falls linearly to 0; 0, the default, for none. */
-  readonly learningRateDecay: number;
-  readonly adam: { readonly beta1: number; readonly beta2: number; readonly epsilon: number };
-  /** How b_dec starts: at zero, or at the geometric median of the first batch. */
-  readonly decoderBias: "geometric-median" | "zero";
-  /** A latent is dead once it has been silent for this many activations. */
-  readonly deadAfterTokens: number;
-  /** Activations from which the input's scale and variance are estimated before the first step; 65,536 by default. */
-  readonly normalisationTokens: number;
-  /** Steps between held-out evaluations; each is a point of the history. The last step always is one. */
-  readonly evaluateEvery: number;
-  /** Steps between checkpoints; the last step always has one. */
-  readonly checkpointEvery: number;
-  /** Rows of a block; null, the default, for about 8 million pre-activations at a time. */
-  readonly blockRows: number | null;
-  readonly seed: number;
-}
+export type { CommonTrainConfig } from "./common-config.ts";
 
 /** Training of a JumpReLU SAE. */
 export interface JumpReluTrainConfig extends CommonTrainConfig {
@@ -60,49 +42,52 @@ export interface TopKTrainConfig extends CommonTrainConfig {
 }
 
 /** Everything that determines a training run, beside the data and the backend. */
-export type TrainConfig = JumpReluTrainConfig | TopKTrainConfig;
+export type TrainConfig =
+  | BatchTopKTrainConfig
+  | CustomTrainConfig
+  | GatedTrainConfig
+  | JumpReluTanhTrainConfig
+  | JumpReluTrainConfig
+  | MatryoshkaBatchTopKTrainConfig
+  | PAnnealTrainConfig
+  | StandardTrainConfig
+  | TopKTrainConfig;
 
-type Defaulted =
-  | "blockRows"
-  | "learningRateDecay"
-  | "learningRateWarmup"
-  | "normalisationTokens"
-  | "recipe"
-  | "schemaVersion"
-  | "seed";
+type BatchTopKDefaulted = "auxiliaryK" | "gradientClip" | "thresholdRate" | "thresholdStart";
 
 /** {@link TrainConfig} as callers write it, with defaults left out. */
 export type TrainConfigInput =
-  | WithDefaults<JumpReluTrainConfig, Defaulted>
-  | WithDefaults<TopKTrainConfig, Defaulted | "auxiliaryK">;
-
-const common = {
-  schemaVersion: z.literal(1).default(1),
-  recipe: z.enum(["gemma-scope", "short-run", "topk", "custom"]).default("custom"),
-  dSae: z.int().positive(),
-  batchSize: z.int().positive(),
-  steps: z.int().positive(),
-  learningRate: z.number().positive(),
-  learningRateWarmup: z.int().nonnegative().default(0),
-  learningRateDecay: z.number().min(0).max(1).default(0),
-  adam: z.object({
-    beta1: z.number().min(0).lt(1),
-    beta2: z.number().min(0).lt(1),
-    epsilon: z.number().positive(),
-  }),
-  decoderBias: z.enum(["zero", "geometric-median"]),
-  deadAfterTokens: z.int().positive(),
-  normalisationTokens: z.int().positive().default(65_536),
-  evaluateEvery: z.int().positive(),
-  checkpointEvery: z.int().positive(),
-  blockRows: z.int().positive().nullable().default(null),
-  seed: z.int().nonnegative().default(0),
-};
+  | WithDefaults<BatchTopKTrainConfig, BatchTopKDefaulted | CommonDefaulted>
+  | WithDefaults<
+      CustomTrainConfig,
+      CommonDefaulted | "gradientClip" | "options" | "sparsity" | "sparsityWarmup"
+    >
+  | WithDefaults<GatedTrainConfig, CommonDefaulted | "gradientClip">
+  | WithDefaults<
+      JumpReluTanhTrainConfig,
+      | CommonDefaulted
+      | "gradientClip"
+      | "gradientToInput"
+      | "initialDecoderNorm"
+      | "preActivationOn"
+      | "tanhScale"
+    >
+  | WithDefaults<JumpReluTrainConfig, CommonDefaulted>
+  | WithDefaults<
+      MatryoshkaBatchTopKTrainConfig,
+      BatchTopKDefaulted | CommonDefaulted | "prefixLoss"
+    >
+  | WithDefaults<
+      PAnnealTrainConfig,
+      CommonDefaulted | "anneals" | "averagedSteps" | "finalP" | "gradientClip"
+    >
+  | WithDefaults<StandardTrainConfig, CommonDefaulted | "gradientClip" | "initialDecoderNorm">
+  | WithDefaults<TopKTrainConfig, CommonDefaulted | "auxiliaryK">;
 
 /** For files that hold a training configuration. */
 export const trainConfigSchema: z.ZodType<TrainConfig> = z.discriminatedUnion("architecture", [
   z.object({
-    ...common,
+    ...commonFields,
     architecture: z.literal("jumprelu"),
     sparsity: z.number().nonnegative(),
     sparsityWarmup: z.int().nonnegative(),
@@ -111,12 +96,13 @@ export const trainConfigSchema: z.ZodType<TrainConfig> = z.discriminatedUnion("a
     thresholdForm: z.enum(["raw", "log"]),
   }),
   z.object({
-    ...common,
+    ...commonFields,
     architecture: z.literal("topk"),
     k: z.int().positive(),
     auxiliaryWeight: z.number().nonnegative(),
     auxiliaryK: z.int().positive().nullable().default(null),
   }),
+  ...Object.values(kindSchemas),
 ]);
 
 /** Parses a training configuration. Throws `ConfigError` `TRAIN_CONFIG_INVALID` that names the field. */
@@ -136,6 +122,10 @@ export function parseTrainConfig(config: unknown, where?: string): TrainConfig {
       `initialThreshold: ${data.initialThreshold} is below half of the bandwidth ${data.bandwidth}, where raw theta is clamped`,
       where,
     );
+  }
+  if (data.architecture !== "topk" && data.architecture !== "jumprelu") {
+    const fault = faultOf(data);
+    if (fault !== null) throw invalid(fault, where);
   }
   return data;
 }

@@ -1,12 +1,11 @@
-import type { ActivationBatches, BatchesState } from "@latentkit/activations";
 import { createReferenceBackend, Device } from "@latentkit/tensor";
 import { expectNoLeaks, registerMatchers } from "@latentkit/tensor/testing";
 import { readFileSync } from "node:fs";
 import { afterAll, describe, expect, it } from "vitest";
 import { z } from "zod";
+import { goldenStart, inOrder } from "../testing/golden-run.ts";
 import type { ReferenceParameters } from "../testing/reference-step.ts";
 import { gradientsOf } from "../testing/step-harness.ts";
-import { type CheckpointStore, memoryCheckpoints, type TrainingCheckpoint } from "./checkpoint.ts";
 import { trainConfigSchema } from "./config.ts";
 import { StatisticsSums } from "./normalise.ts";
 import { trainSae } from "./train-sae.ts";
@@ -113,7 +112,7 @@ describe.each(Object.entries(golden.cases))("%s against PyTorch", (_name, exampl
   });
 
   it("follows its curve over 20 steps and ends at its parameters", async () => {
-    const checkpoints = startingAt(example);
+    const checkpoints = goldenStart(device, golden, example);
     const { sae, history } = await trainSae({
       device,
       config,
@@ -145,63 +144,3 @@ it("estimates PyTorch's scale and variance", () => {
   const { scale, variance } = sums.statistics();
   expect([scale, variance]).toBeClose([golden.scale, golden.variance], { rtol: 1e-12, atol: 0 });
 });
-
-/** A store whose newest checkpoint is the golden's start, at step 0. */
-function startingAt({ config, start }: (typeof golden.cases)[string]): CheckpointStore {
-  const { info } = device;
-  const tensors: TrainingCheckpoint["tensors"][number][] = [
-    { name: "silent", shape: [config.dSae], data: new Int32Array(config.dSae) },
-  ];
-  for (const [name, values] of Object.entries(start)) {
-    for (const suffix of ["", ".first", ".second"]) {
-      tensors.push({
-        name: `${name}${suffix}`,
-        shape: [values.length],
-        data: suffix === "" ? Float32Array.from(values) : new Float32Array(values.length),
-      });
-    }
-  }
-  const store = memoryCheckpoints();
-  void store.save({
-    state: {
-      schemaVersion: 1,
-      config,
-      dIn: golden.dIn,
-      step: 0,
-      statistics: { scale: golden.scale, variance: golden.variance },
-      recentL0: 0,
-      window: { rows: 0, steps: 0, loss: 0, squaredError: 0, active: 0 },
-      points: [],
-      batches: null,
-      backend: { name: info.name, matmul: info.matmul, threads: info.threads, build: info.build },
-    },
-    tensors,
-  });
-  return store;
-}
-
-/** Rows as they come, once. */
-function inOrder(data: Float32Array, dIn: number): ActivationBatches {
-  let at = 0;
-  const state: BatchesState = {
-    seed: 0,
-    rows: data.length / dIn,
-    bufferShards: 1,
-    epoch: 0,
-    pool: 0,
-    offset: 0,
-  };
-  return {
-    dIn,
-    uniqueTokens: data.length / dIn,
-    next(size) {
-      const batch = data.slice(at, at + size * dIn);
-      at += size * dIn;
-      return Promise.resolve(batch);
-    },
-    state: () => state,
-    restore() {
-      at = 0;
-    },
-  };
-}

@@ -76,7 +76,7 @@ describe("recipes", () => {
       /initialThreshold.*bandwidth/su,
     );
     expect(() => topK({ dSae: 8, k: 9 })).toThrow(/k: 9 is more than the 8 latents/u);
-    expect(() => parseTrainConfig({ ...config, architecture: "gated" })).toThrow(
+    expect(() => parseTrainConfig({ ...config, architecture: "transcoder" })).toThrow(
       expect.objectContaining({ code: "TRAIN_CONFIG_INVALID" }),
     );
   });

@@ -1,7 +1,6 @@
 import type { ActivationBatches } from "@latentkit/activations";
 import { ConfigError } from "@latentkit/core";
 import { affine, type Device } from "@latentkit/tensor";
-import { architectureOf } from "../architecture.ts";
 import type { SaeConfigInput, SaeMetadata } from "../config.ts";
 import { evaluateRows } from "../evaluate/rows.ts";
 import { Sae } from "../sae.ts";
@@ -18,8 +17,10 @@ import { foldForExport } from "./fold.ts";
 import type { TrainingBackend, TrainingHistory, TrainingPoint } from "./history.ts";
 import { type InputStatistics, streamStatistics } from "./normalise.ts";
 import { sparsityAt } from "./schedule.ts";
-import { clearGradients } from "./step.ts";
+import { trainingArchitectureOf } from "./registry.ts";
+import { clearGradients, type StepMemory } from "./step.ts";
 import { initialParameters, Trainables } from "./trainables.ts";
+import type { InferenceForm, TrainingArchitecture } from "./training-architecture.ts";
 
 /** What a run is started from. */
 export interface RunOptions {
@@ -28,6 +29,7 @@ export interface RunOptions {
   readonly batches: ActivationBatches;
   readonly checkpoints?: CheckpointStore | undefined;
   readonly allowOtherBackend?: boolean | undefined;
+  readonly architectures?: readonly TrainingArchitecture[] | undefined;
   readonly blockRows: number;
 }
 
@@ -41,11 +43,13 @@ const emptyWindow: TrainingWindow = { rows: 0, steps: 0, loss: 0, squaredError: 
 export class TrainingRun implements Disposable {
   readonly #options: RunOptions;
   readonly #model: Trainables;
+  readonly #architecture: TrainingArchitecture;
   readonly #statistics: InputStatistics;
   readonly #backend: TrainingBackend;
   /** Activations since each latent last fired. */
   readonly #silent: Int32Array;
   #step = 0;
+  #memory: StepMemory = {};
   #recentL0: number;
   #window: TrainingWindow = emptyWindow;
   #points: readonly TrainingPoint[] = [];
@@ -59,6 +63,7 @@ export class TrainingRun implements Disposable {
   ) {
     this.#options = options;
     this.#model = model;
+    this.#architecture = trainingArchitectureOf(options.config, options.architectures);
     this.#statistics = statistics;
     this.#backend = backendOf(options.device);
     this.#silent = resumed?.silent ?? new Int32Array(options.config.dSae);
@@ -66,6 +71,7 @@ export class TrainingRun implements Disposable {
     this.#recentL0 = resumed?.state.recentL0 ?? options.config.dSae;
     if (resumed === null) return;
     this.#step = resumed.state.step;
+    this.#memory = resumed.state.memory ?? {};
     this.#window = resumed.state.window;
     this.#points = resumed.state.points;
   }
@@ -74,6 +80,7 @@ export class TrainingRun implements Disposable {
   static async start(options: RunOptions): Promise<TrainingRun> {
     const { device, config, batches, checkpoints } = options;
     const { dIn } = batches;
+    const architecture = trainingArchitectureOf(config, options.architectures);
     const saved = (await checkpoints?.load()) ?? null;
     if (saved === null) {
       const statistics = await streamStatistics(
@@ -86,8 +93,10 @@ export class TrainingRun implements Disposable {
         config,
         dIn,
         await peek(batches, config, statistics.scale),
+        architecture.decoderRows?.(config).initialNorm,
       );
-      return new TrainingRun(options, new Trainables(device, config, parameters), statistics, null);
+      const model = new Trainables(device, config, parameters, architecture);
+      return new TrainingRun(options, model, statistics, null);
     }
     const where = checkpoints?.name ?? "checkpoint";
     const state = checkState(
@@ -106,6 +115,7 @@ export class TrainingRun implements Disposable {
       device,
       config,
       initialParameters(device, { ...config, decoderBias: "zero" }, dIn, new Float32Array(0)),
+      architecture,
     );
     try {
       model.fromCheckpoint(saved.tensors);
@@ -131,7 +141,7 @@ export class TrainingRun implements Disposable {
   /** One optimiser step. Throws {@link ConfigError} `TRAIN_DIVERGED`. */
   async advance(): Promise<void> {
     const { device, config, batches, blockRows } = this.#options;
-    const { parameters, gradients } = this.#model;
+    const { parameters, gradients, extras } = this.#model;
     const started = performance.now();
     const batch = await batches.next(config.batchSize);
     using x = device.scope(() =>
@@ -140,12 +150,15 @@ export class TrainingRun implements Disposable {
         bias: 0,
       }),
     );
-    clearGradients(gradients);
-    const result = await architectureOf(config.architecture).gradients({
+    clearGradients(gradients, extras);
+    const result = await this.#architecture.gradients({
       device,
       config,
       parameters,
       gradients,
+      extras,
+      memory: this.#memory,
+      step: this.#step,
       x,
       variance: this.#statistics.variance,
       sparsity: sparsityAt(config, this.#step),
@@ -155,6 +168,7 @@ export class TrainingRun implements Disposable {
     });
     if (!Number.isFinite(result.loss)) throw this.#diverged(result.loss);
     this.#model.update(this.#step);
+    this.#memory = result.memory ?? this.#memory;
     this.#account(result.firing, result.loss, result.squaredError);
     this.#step += 1;
     this.#rate = (1000 * config.batchSize) / (performance.now() - started);
@@ -227,15 +241,23 @@ export class TrainingRun implements Disposable {
   /** The SAE as it stands, for raw activations. The caller disposes it. */
   async exportSae(metadata: SaeMetadata = {}): Promise<Sae> {
     const { device, config, batches } = this.#options;
-    const weights = foldForExport(
-      await downloadWeights(this.#model.parameters),
-      this.#statistics.scale,
-    );
-    const common = { dIn: batches.dIn, dSae: config.dSae, metadata };
-    const saeConfig: SaeConfigInput =
-      config.architecture === "topk"
-        ? { ...common, architecture: "topk", k: config.k }
-        : { ...common, architecture: "jumprelu" };
+    const trained = {
+      weights: await downloadWeights(this.#model.parameters),
+      extras: await this.#model.downloadExtras(),
+      memory: this.#memory,
+    };
+    const form: InferenceForm = this.#architecture.inferenceForm?.(trained, config) ?? {
+      kind: { architecture: "jumprelu" },
+      weights: trained.weights,
+    };
+    const weights = foldForExport(form.weights, this.#statistics.scale);
+    const saeConfig: SaeConfigInput = {
+      dIn: batches.dIn,
+      dSae: config.dSae,
+      // A reader may want to know what became this JumpReLU.
+      metadata: { ...trainedAs(config, form), ...metadata },
+      ...form.kind,
+    };
     return Sae.fromWeights(device, saeConfig, weights);
   }
 
@@ -254,6 +276,7 @@ export class TrainingRun implements Disposable {
         points: this.#points,
         batches: batches.state(),
         backend: this.#backend,
+        ...(Object.keys(this.#memory).length === 0 ? {} : { memory: this.#memory }),
       },
       tensors: [...(await this.#model.toCheckpoint()), silent],
     };
@@ -315,6 +338,12 @@ async function peek(
   const batch = await batches.next(config.batchSize);
   batches.restore(state);
   return batch.map((value) => value / scale);
+}
+
+/** Where training and inference have different names, that of training. */
+function trainedAs(config: TrainConfig, { kind }: InferenceForm): SaeMetadata {
+  const name = config.architecture === "custom" ? config.name : config.architecture;
+  return name === kind.architecture ? {} : { convertedFrom: name };
 }
 
 function backendOf({ info }: Device): TrainingBackend {

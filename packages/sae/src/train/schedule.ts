@@ -16,9 +16,9 @@ export function learningRateAt(config: TrainConfig, step: number): number {
   return learningRate * warm * decay;
 }
 
-/** lambda of one update, `step` counting from 0: linear from 0 over `sparsityWarmup` steps. 0 for TopK. */
+/** lambda of one update, `step` counting from 0: linear from 0 over `sparsityWarmup` steps. 0 where there is none. */
 export function sparsityAt(config: TrainConfig, step: number): number {
-  if (config.architecture !== "jumprelu") return 0;
+  if (!("sparsity" in config)) return 0;
   const { sparsity, sparsityWarmup } = config;
   return step < sparsityWarmup ? (sparsity * step) / sparsityWarmup : sparsity;
 }

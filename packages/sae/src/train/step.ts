@@ -13,6 +13,19 @@ import {
 import type { SaeTensors } from "../weights.ts";
 import type { TrainConfig } from "./config.ts";
 
+/** A trained vector `[d_sae]` that only some architectures have, with its gradient. */
+export interface ExtraParameter {
+  readonly value: Tensor;
+  /** Zero at the start of a step. */
+  readonly gradient: Tensor;
+}
+
+/** By name, as the architecture's `extras` names them. */
+export type ExtraParameters = Readonly<Record<string, ExtraParameter>>;
+
+/** Numbers that an architecture keeps from step to step beside what Adam trains; they are part of each checkpoint. */
+export type StepMemory = Readonly<Record<string, readonly number[]>>;
+
 /** What an architecture needs to compute the gradients of one batch. All in units of the normalised input. */
 export interface GradientStep {
   readonly device: Device;
@@ -21,6 +34,12 @@ export interface GradientStep {
   readonly parameters: SaeTensors;
   /** Zero at the start; of the same shapes. */
   readonly gradients: SaeTensors;
+  /** What the architecture trains beside them; empty for most. */
+  readonly extras: ExtraParameters;
+  /** What the last step remembered; empty at the start. */
+  readonly memory: StepMemory;
+  /** Updates done so far. */
+  readonly step: number;
   /** The batch, `[batchSize, d_in]`, scaled to unit mean square norm. */
   readonly x: Tensor;
   /** E||x - Ex||^2 of the normalised activations, estimated once before training. */
@@ -45,11 +64,14 @@ export interface StepResult {
   readonly squaredError: number;
   /** How often each latent fired in the batch, `[d_sae]`. */
   readonly firing: ArrayLike<number>;
+  /** What the next step shall find; unchanged where left out. */
+  readonly memory?: StepMemory | undefined;
 }
 
 /** Sets all gradients to 0. */
-export function clearGradients(gradients: SaeTensors): void {
+export function clearGradients(gradients: SaeTensors, extras: ExtraParameters): void {
   for (const gradient of Object.values(gradients)) if (gradient !== null) fill(gradient, 0);
+  for (const { gradient } of Object.values(extras)) fill(gradient, 0);
 }
 
 /** Gradient buffers, zero, for these parameters. The caller disposes them. */

@@ -14,6 +14,7 @@ import type { CheckpointStore } from "./checkpoint.ts";
 import { parseTrainConfig, type TrainConfigInput } from "./config.ts";
 import type { TrainingHistory } from "./history.ts";
 import { TrainingRun } from "./run.ts";
+import type { TrainingArchitecture } from "./training-architecture.ts";
 
 /** What {@link trainSae} needs. */
 export interface TrainSaeOptions extends LongCallOptions {
@@ -28,6 +29,8 @@ export interface TrainSaeOptions extends LongCallOptions {
   readonly metadata?: SaeMetadata | undefined;
   /** Where to keep checkpoints, and to resume from; none by default. */
   readonly checkpoints?: CheckpointStore | undefined;
+  /** Architectures of one's own, for configurations with `architecture: "custom"`. */
+  readonly architectures?: readonly TrainingArchitecture[] | undefined;
   /** Go on with a checkpoint of another backend, although the numbers will round otherwise. */
   readonly allowOtherBackend?: boolean | undefined;
 }
@@ -47,7 +50,7 @@ const turn = 50;
  * bytes as an uninterrupted run on the same backend.
  *
  * @throws MismatchError `CHECKPOINT_*` where the checkpoint is of another run
- * @throws ConfigError `TRAIN_CONFIG_INVALID`; `TRAIN_DIVERGED` when the loss is no longer finite
+ * @throws ConfigError `TRAIN_CONFIG_INVALID`; `TRAIN_ARCHITECTURE_UNKNOWN`; `TRAIN_DIVERGED` when the loss is no longer finite
  * @throws AbortedError after the signal; the checkpoint of the last complete step is kept
  *
  * @example

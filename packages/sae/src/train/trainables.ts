@@ -1,6 +1,7 @@
 import { ConfigError } from "@latentkit/core";
 import {
   adamStep,
+  clipByGlobalNorm,
   copyInto,
   type Device,
   exp,
@@ -15,7 +16,8 @@ import type { CheckpointTensor } from "./checkpoint.ts";
 import type { TrainConfig } from "./config.ts";
 import { geometricMedian, initialDecoder } from "./initialise.ts";
 import { learningRateAt } from "./schedule.ts";
-import { addInputBiasGradient, gradientsLike } from "./step.ts";
+import { addInputBiasGradient, type ExtraParameters, gradientsLike } from "./step.ts";
+import type { TrainingArchitecture } from "./training-architecture.ts";
 
 interface Trained {
   readonly name: string;
@@ -33,17 +35,25 @@ export class Trainables implements Disposable {
   /** In units of the normalised input, with the pre-encoder bias not folded. `threshold` is theta. */
   readonly parameters: SaeTensors;
   readonly gradients: SaeTensors;
+  /** What the architecture trains beside them, each `[d_sae]`. */
+  readonly extras: ExtraParameters;
+  readonly #unitRows: boolean;
   readonly #logThreshold: Tensor | null;
   readonly #trained: readonly Trained[];
 
   /** Parameters as they start (see {@link initialParameters}); theirs are the tensors from now on. */
-  constructor(device: Device, config: TrainConfig, parameters: SaeTensors) {
+  constructor(
+    device: Device,
+    config: TrainConfig,
+    parameters: SaeTensors,
+    architecture: Pick<TrainingArchitecture, "decoderRows" | "extras">,
+  ) {
     this.device = device;
     this.config = config;
     this.parameters = parameters;
     this.gradients = gradientsLike(device, parameters);
     const { threshold } = parameters;
-    const logForm = config.architecture === "jumprelu" && config.thresholdForm === "log";
+    const logForm = "thresholdForm" in config && config.thresholdForm === "log";
     // Log theta is rounded; theta follows it from the first step on, as it will after every resume.
     this.#logThreshold =
       logForm && threshold !== null
@@ -71,50 +81,72 @@ export class Trainables implements Disposable {
         ),
       );
     }
+    this.extras = Object.fromEntries(
+      Object.entries(architecture.extras?.(config) ?? {}).map(([name, start]) => [
+        name,
+        { value: device.full([config.dSae], start), gradient: device.zeros([config.dSae]) },
+      ]),
+    );
+    for (const [name, { value, gradient }] of Object.entries(this.extras))
+      all.push(trained(name, value, gradient));
+    this.#unitRows = architecture.decoderRows?.(config).unit ?? true;
     this.#trained = all;
     device.scope(() => this.#settleThreshold());
   }
 
   /**
    * One optimiser step from the gradients that an architecture left: the part of the decoder's gradient along its rows is
-   * removed before Adam and the rows are brought back to unit norm after it (Gemma Scope, section 3.2).
+   * removed before Adam and the rows are brought back to unit norm after it (Gemma Scope, section 3.2), unless the architecture
+   * leaves them free. Where the configuration has a `gradientClip`, all gradients are scaled to that global norm at most.
    *
    * @param step counts from 0
    */
   update(step: number): void {
     const { device, config, parameters, gradients } = this;
     addInputBiasGradient(device, gradients, parameters);
-    removeParallelRows(gradients.decoder, parameters.decoder);
+    if (this.#unitRows) removeParallelRows(gradients.decoder, parameters.decoder);
     const plan = {
       learningRate: learningRateAt(config, step),
       weightDecay: 0,
       step: step + 1,
       ...config.adam,
     };
+    const clip = "gradientClip" in config ? config.gradientClip : null;
     device.scope(() => {
-      for (const { value, gradient, first, second } of this.#trained) {
+      const moves = this.#trained.map(({ value, gradient, ...rest }) => {
         // theta = exp(t), so dt = theta dtheta.
         const own =
           value === this.#logThreshold && parameters.threshold !== null
             ? mul(gradient, parameters.threshold)
             : gradient;
-        adamStep(value, own, { first, second }, plan);
-      }
-      normalizeRows(parameters.decoder);
+        return { value, own, moments: rest };
+      });
+      const all = moves.map(({ own }) => own);
+      const gradientScale = clip === null ? null : clipByGlobalNorm(all, clip).scale;
+      for (const { value, own, moments } of moves)
+        adamStep(value, own, moments, plan, { gradientScale });
+      if (this.#unitRows) normalizeRows(parameters.decoder);
       this.#settleThreshold();
     });
   }
 
-  /** theta from what was trained: exp of its logarithm, or itself, not below half of the bandwidth. */
+  /** theta from what was trained: exp of its logarithm, or itself, not below half of the bandwidth (with a tanh penalty not below 0). */
   #settleThreshold(): void {
     const { threshold } = this.parameters;
     const { config } = this;
-    if (threshold === null || config.architecture !== "jumprelu") return;
+    if (threshold === null || !("thresholdForm" in config)) return;
+    const least = config.architecture === "jumprelu" ? config.bandwidth / 2 : 0;
     const settled =
-      this.#logThreshold === null
-        ? maximum(threshold, config.bandwidth / 2)
-        : exp(this.#logThreshold);
+      this.#logThreshold === null ? maximum(threshold, least) : exp(this.#logThreshold);
     copyInto(settled, threshold, { axis: 0, start: 0 });
+  }
+
+  /** The further vectors, copied to the host. */
+  async downloadExtras(): Promise<Record<string, Float32Array>> {
+    const values: Record<string, Float32Array> = {};
+    for (const [name, { value }] of Object.entries(this.extras))
+      values[name] = await value.floats();
+    return values;
   }
 
   /** Everything that a resumed run needs, copied to the host. */
@@ -164,7 +196,7 @@ export class Trainables implements Disposable {
 }
 
 /**
- * Parameters at the start: W_dec He-uniform with unit rows, W_enc = W_dec^T, b_enc = 0, theta = theta0, and b_dec = 0 or the
+ * Parameters at the start: W_dec He-uniform with rows of norm `rowNorm`, W_enc = W_dec^T, b_enc = 0, theta = theta0, and b_dec = 0 or the
  * geometric median of `firstBatch`, which is scaled already.
  */
 export function initialParameters(
@@ -172,8 +204,10 @@ export function initialParameters(
   config: TrainConfig,
   dIn: number,
   firstBatch: Float32Array,
+  rowNorm = 1,
 ): SaeTensors {
-  const decoder = initialDecoder(config.dSae, dIn, config.seed);
+  const unit = initialDecoder(config.dSae, dIn, config.seed);
+  const decoder = rowNorm === 1 ? unit : unit.map((value) => value * rowNorm);
   const bias =
     config.decoderBias === "zero"
       ? new Float32Array(dIn)
@@ -184,8 +218,6 @@ export function initialParameters(
     encoderBias: device.zeros([config.dSae]),
     decoderBias: device.tensor(bias, [dIn]),
     threshold:
-      config.architecture === "jumprelu"
-        ? device.full([config.dSae], config.initialThreshold)
-        : null,
+      "thresholdForm" in config ? device.full([config.dSae], config.initialThreshold) : null,
   };
 }
