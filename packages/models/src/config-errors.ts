@@ -1,6 +1,6 @@
 import { ConfigError } from "@latentkit/core";
 
-/** What to do about a configuration of an architecture that there is not, or with a feature that is not implemented. */
+/** What to do about a configuration of an architecture that there is not, or with a feature that is not supported. */
 const addOne = 'the recipe "Add a model family" in CONTRIBUTING.md says how to add what is missing';
 
 /** `MODEL_UNSUPPORTED`: the model has something, `given`, in place of which only `supported` works. */

@@ -8,7 +8,7 @@ import { families } from "./families/index.ts";
  *
  * @param raw the parsed JSON
  * @param where named in errors, for example the checkpoint's path
- * @throws ConfigError `MODEL_UNSUPPORTED` for another architecture or a feature that is not implemented, naming both it and what
+ * @throws ConfigError `MODEL_UNSUPPORTED` for another architecture or a feature that is not supported, naming both it and what
  *   is supported; `CONFIG_INVALID` for fields that are missing, of the wrong type, or contradict each other
  */
 export function parseConfig(raw: unknown, where?: string): ModelConfig {

@@ -50,7 +50,7 @@ export interface RopeOptions {
 /**
  * Base, scaling and width of rotary embeddings, as either transformers writes them.
  *
- * @throws ConfigError `MODEL_UNSUPPORTED` for a type of scaling that is not implemented; `CONFIG_INVALID` for one without its numbers
+ * @throws ConfigError `MODEL_UNSUPPORTED` for a type of scaling that is not supported; `CONFIG_INVALID` for one without its numbers
  */
 export function ropeOf(
   fields: {
