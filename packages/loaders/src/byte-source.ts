@@ -11,6 +11,10 @@ export interface ByteSource {
   /** Bytes in all. */
   readonly size: number;
   read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>>;
+  /**
+   * Fills all of `target` from `offset` on, or throws as `read` does. Sources that cannot save an allocation by it leave it out.
+   */
+  readInto?(offset: number, target: Uint8Array<ArrayBuffer>, signal?: AbortSignal): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -57,11 +57,19 @@ export function fileStore(
     readBytes,
     async *readPieces(name, options: PieceOptions = {}): AsyncGenerator<TensorPiece> {
       const { info, offset } = find(name);
-      const { signal, pieceBytes = defaultPieceBytes } = options;
+      const { signal, pieceBytes = defaultPieceBytes, buffer } = options;
       for (let byteOffset = 0; byteOffset < info.byteLength; byteOffset += pieceBytes) {
         const length = Math.min(pieceBytes, info.byteLength - byteOffset);
-        // eslint-disable-next-line no-await-in-loop -- one piece at a time, so that only one is in host memory
-        yield { byteOffset, bytes: await source.read(offset + byteOffset, length, signal) };
+        const place = offset + byteOffset;
+        if (source.readInto === undefined || buffer === undefined || buffer.length < length) {
+          // eslint-disable-next-line no-await-in-loop -- one piece at a time, so that only one is in host memory
+          yield { byteOffset, bytes: await source.read(place, length, signal) };
+          continue;
+        }
+        const bytes = buffer.subarray(0, length);
+        // eslint-disable-next-line no-await-in-loop -- the next piece goes into the same memory
+        await source.readInto(place, bytes, signal);
+        yield { byteOffset, bytes };
       }
     },
     close: () => source.close(),

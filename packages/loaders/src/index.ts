@@ -11,16 +11,20 @@ export type { LlamaConfigJson } from "./gguf/llama.ts";
 export { openGguf } from "./gguf/open-gguf.ts";
 export type { GgufStore } from "./gguf/open-gguf.ts";
 export type { GgufMetadata, GgufValue } from "./gguf/metadata.ts";
-export { encodeNpz, parseNpz } from "./npz/npz.ts";
+export { encodeNpz, openNpz, parseNpz } from "./npz/npz.ts";
+export type { NpzStore } from "./npz/npz.ts";
 export type { NpyArray, NpyArrayToWrite, NpyDType } from "./npz/npy.ts";
 export { encodeSafetensors } from "./safetensors/encode-safetensors.ts";
 export type { TensorToWrite } from "./safetensors/encode-safetensors.ts";
 export { openSafetensors } from "./safetensors/open-safetensors.ts";
 export type { SafetensorsStore } from "./safetensors/open-safetensors.ts";
+export { openTorch } from "./torch/open-torch.ts";
+export type { TorchStore } from "./torch/open-torch.ts";
+export type { TorchScalar } from "./torch/flattened.ts";
 export { hashBytes, Sha256 } from "./sha256.ts";
 export { blockLayout, storedFormatOf } from "./storage-format.ts";
 export type { BlockLayout, StorageFormat } from "./storage-format.ts";
-export { expectShape, mergeStores } from "./tensor-store.ts";
+export { defaultPieceBytes, expectShape, mergeStores } from "./tensor-store.ts";
 export type {
   PieceOptions,
   ReadOptions,

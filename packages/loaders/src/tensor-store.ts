@@ -23,16 +23,21 @@ export interface ReadOptions {
 export interface PieceOptions extends ReadOptions {
   /** Bytes of a piece, but for the last one; 8 MiB by default. Stores that reorder rows round it. */
   readonly pieceBytes?: number | undefined;
+  /**
+   * Memory that pieces may be read into, to spare an allocation for each: then a piece's bytes are what it says only until the next one
+   * is asked for. Stores that cannot make use of it leave it alone, and so they do where it is smaller than a piece.
+   */
+  readonly buffer?: Uint8Array<ArrayBuffer> | undefined;
 }
 
-/** Some of a tensor's bytes as stored. */
+/** Some of a tensor's bytes as stored; see {@link PieceOptions.buffer} for how long they last. */
 export interface TensorPiece {
   /** From the start of the tensor. */
   readonly byteOffset: number;
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
-/** What pieces have by default. */
+/** Bytes of a piece where nothing else is asked for. */
 export const defaultPieceBytes: number = 8 * 1024 * 1024;
 
 /** Named tensors, read one at a time. Nothing is held in memory between reads. */

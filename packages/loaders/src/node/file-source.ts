@@ -23,6 +23,22 @@ export async function openFile(path: string): Promise<ByteSource> {
       });
     }
     const { size } = stats;
+    const readInto = async (
+      offset: number,
+      target: Uint8Array<ArrayBuffer>,
+      signal?: AbortSignal,
+    ): Promise<void> => {
+      throwIfAborted(signal);
+      const { length } = target;
+      checkRange({ name: path, size }, offset, length);
+      for (let done = 0; done < length;) {
+        throwIfAborted(signal);
+        const wanted = Math.min(length - done, 2 ** 26);
+        const { bytesRead } = await handle.read(target, done, wanted, offset + done);
+        if (bytesRead === 0) throw shrunk(path, offset + done);
+        done += bytesRead;
+      }
+    };
     return {
       name: path,
       size,
@@ -30,19 +46,10 @@ export async function openFile(path: string): Promise<ByteSource> {
         throwIfAborted(signal);
         checkRange({ name: path, size }, offset, length);
         const bytes = new Uint8Array(length);
-        for (let done = 0; done < length;) {
-          throwIfAborted(signal);
-          const { bytesRead } = await handle.read(
-            bytes,
-            done,
-            Math.min(length - done, 2 ** 26),
-            offset + done,
-          );
-          if (bytesRead === 0) throw shrunk(path, offset + done);
-          done += bytesRead;
-        }
+        await readInto(offset, bytes, signal);
         return bytes;
       },
+      readInto,
       close: () => handle.close(),
     };
   } catch (error) {

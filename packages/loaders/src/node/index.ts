@@ -1,6 +1,9 @@
 export { openFile } from "./file-source.ts";
+export { openHubRepository } from "./hub/open-repository.ts";
+export type { HubRepository } from "./hub/open-repository.ts";
 export { downloadModel } from "./hub/open-hub.ts";
 export type { HubModel } from "./hub/open-hub.ts";
+export { remoteSettings } from "./hub/hub-options.ts";
 export type { RemoteOptions } from "./hub/hub-options.ts";
 export type { HttpOptions } from "../hub/http-request.ts";
 export { openUrl } from "../hub/http-source.ts";
@@ -10,7 +13,7 @@ export type { RetryOptions } from "../hub/retry.ts";
 export { isRemoteSource, openCheckpoint } from "./open-checkpoint.ts";
 export type { OpenCheckpointOptions } from "./open-checkpoint.ts";
 export { openSafetensorsFile } from "./open-safetensors-file.ts";
-export { readJson } from "./read-json.ts";
+export { parseJson, readJson } from "./read-json.ts";
 export { readText } from "./read-text.ts";
 export { writeFileAtomic } from "./write-file-atomic.ts";
 export type { WriteOptions } from "./write-file-atomic.ts";

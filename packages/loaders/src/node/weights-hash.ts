@@ -1,15 +1,16 @@
 import { throwIfAborted } from "@latentkit/core";
 import { createHash } from "node:crypto";
-import type { TensorStore } from "../tensor-store.ts";
+import { defaultPieceBytes, type TensorStore } from "../tensor-store.ts";
 
 /** SHA-256 over name, format, shape and bytes of every tensor in the order of their names. */
 export async function hashWeights(tensors: TensorStore, signal?: AbortSignal): Promise<string> {
   const hash = createHash("sha256");
+  const buffer = new Uint8Array(defaultPieceBytes);
   for (const name of tensors.names()) {
     throwIfAborted(signal);
     const { format, shape } = tensors.info(name);
     hash.update(`${JSON.stringify([name, format, shape])}\n`);
-    hash.update(await tensors.readBytes(name, { signal }));
+    for await (const { bytes } of tensors.readPieces(name, { signal, buffer })) hash.update(bytes);
   }
   return hash.digest("hex");
 }

@@ -3,10 +3,10 @@ import {
   ConfigError,
   FormatError,
   formatShape,
-  fromF16Bits,
   sizeOf,
   toF16Bits,
 } from "@latentkit/core";
+import { decodeFloats } from "../decode-elements.ts";
 import { parseNpyHeader } from "./npy-header.ts";
 
 /** How floats are stored. */
@@ -73,12 +73,25 @@ export function encodeNpy({
   return bytes;
 }
 
+/** What a `.npy` file says of its array. */
+export interface NpyInfo {
+  readonly shape: readonly number[];
+  readonly dtype: NpyDType;
+  /** Elements. */
+  readonly count: number;
+  /** Where the data begins. */
+  readonly start: number;
+}
+
 /**
- * Reads a `.npy` file of little-endian floats in C order, versions 1 to 3.
+ * Reads the header of a `.npy` file of little-endian floats in C order, versions 1 to 3.
  *
  * Throws {@link FormatError} `NPY_HEADER`, `NPY_TYPE`, `NPY_SIZE`.
+ *
+ * @param bytes the file, or its start as far as the header goes
+ * @param size bytes of the whole file
  */
-export function parseNpy(bytes: Uint8Array, where: string): NpyArray {
+export function npyInfo(bytes: Uint8Array, size: number, where: string): NpyInfo {
   const { header, start } = headerOf(bytes, where);
   const { descr, fortranOrder, shape } = parseNpyHeader(header, where);
   const type = types.get(descr ?? "");
@@ -93,7 +106,7 @@ export function parseNpy(bytes: Uint8Array, where: string): NpyArray {
     });
   }
   const count = sizeOf(shape);
-  const available = bytes.length - start;
+  const available = size - start;
   // Compared by division, since the product of a lying shape need not be a safe integer.
   if (!Number.isSafeInteger(count) || available / type.bytes !== count) {
     throw new FormatError({
@@ -103,7 +116,13 @@ export function parseNpy(bytes: Uint8Array, where: string): NpyArray {
       where,
     });
   }
-  return { shape, dtype: type.dtype, values: floatsOf(bytes, start, count, type.dtype) };
+  return { shape, dtype: type.dtype, count, start };
+}
+
+/** Reads a `.npy` file. Throws as {@link npyInfo}. */
+export function parseNpy(bytes: Uint8Array, where: string): NpyArray {
+  const { shape, dtype, count, start } = npyInfo(bytes, bytes.length, where);
+  return { shape, dtype, values: floatsOf(bytes, start, count, dtype) };
 }
 
 function headerOf(
@@ -148,12 +167,7 @@ function floatsOf(
   count: number,
   dtype: NpyArray["dtype"],
 ): Float32Array<ArrayBuffer> {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const values = new Float32Array(count);
-  for (let index = 0; index < count; index++) {
-    if (dtype === "f16") values[index] = fromF16Bits(view.getUint16(start + 2 * index, true));
-    else if (dtype === "f32") values[index] = view.getFloat32(start + 4 * index, true);
-    else values[index] = view.getFloat64(start + 8 * index, true);
-  }
-  return values;
+  const [format, width] = ({ f16: ["F16", 2], f32: ["F32", 4], f64: ["F64", 8] } as const)[dtype];
+  // A copy, so that the values do not keep the file in memory.
+  return decodeFloats(bytes.slice(start, start + count * width), format, count, dtype);
 }

@@ -4,11 +4,12 @@ import { existsSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { errorOf, loadBytes as load, loadJson } from "../__fixtures__/load.ts";
 import { exampleArrays } from "./__fixtures__/example-arrays.ts";
-import { crc32 } from "./crc32.ts";
+import { crc32 } from "../zip/crc32.ts";
 import { parseNpyHeader } from "./npy-header.ts";
 import { encodeNpy, type NpyDType } from "./npy.ts";
-import { encodeNpz, parseNpz } from "./npz.ts";
-import { writeZip } from "./write-zip.ts";
+import { bytesSource } from "../byte-source.ts";
+import { encodeNpz, openNpz, parseNpz } from "./npz.ts";
+import { writeZip } from "../zip/write-zip.ts";
 
 // Made by oracles/npz: numpy's archives, and what numpy reads from ours.
 const loadBytes = (name: string) => load(`../npz/__fixtures__/${name}`);
@@ -262,4 +263,54 @@ describe("an array's header", () => {
 it("the checksum is that of the standard", () => {
   expect(crc32(new TextEncoder().encode("123456789"))).toBe(0xcbf43926);
   expect(crc32(new Uint8Array())).toBe(0);
+});
+
+describe("openNpz", () => {
+  it.each(["stored.npz", "deflated.npz", "version-2.npz", "ours.npz"])(
+    "%s: the same arrays, one at a time",
+    async (name) => {
+      const whole = await parseNpz(load(`../npz/__fixtures__/${name}`), name);
+      const store = await openNpz(bytesSource(load(`../npz/__fixtures__/${name}`), name));
+      expect(store.names()).toEqual([...whole.keys()].sort());
+      for (const [array, { shape, values, dtype }] of whole) {
+        expect(store.info(array)).toMatchObject({ shape, format: dtype.toUpperCase() });
+        expect(await store.readFloats(array)).toEqual(values);
+      }
+      expect(() => store.info("none-such")).toThrow(/there is no tensor "none-such"/u);
+      await store.close();
+    },
+  );
+
+  it("reads headers alone until an array is asked for", async () => {
+    const values = new Float32Array(50_000);
+    const bytes = encodeNpz({
+      big: { shape: [50_000], values },
+      small: { shape: [1], values: Float32Array.of(3) },
+    });
+    let read = 0;
+    const source = bytesSource(bytes, "counted");
+    const store = await openNpz({
+      ...source,
+      read: (offset, length, signal) => {
+        read += length;
+        return source.read(offset, length, signal);
+      },
+    });
+    expect(store.info("big")).toMatchObject({
+      shape: [50_000],
+      format: "F32",
+      byteLength: 200_000,
+    });
+    // The end of the archive, where its directory is, and two headers.
+    expect(read).toBeLessThan(80_000);
+    expect([...(await store.readFloats("small"))]).toEqual([3]);
+  });
+
+  it.each(["objects.npz", "fortran.npz", "integers.npz", "big-endian.npz"])(
+    "%s is refused",
+    async (name) => {
+      const opening = openNpz(bytesSource(load(`../npz/__fixtures__/${name}`), name));
+      expect((await errorOf(() => opening)).code).toMatch(/^NP/u);
+    },
+  );
 });

@@ -2,8 +2,8 @@ import { describe, expect, it } from "vitest";
 import { errorOf, loadBytes } from "../__fixtures__/load.ts";
 import { encodeNpy } from "./npy.ts";
 import { encodeNpz, parseNpz } from "./npz.ts";
-import { fixedSize, inZip64, signature, zip64Tag } from "./zip-layout.ts";
-import { writeZip } from "./write-zip.ts";
+import { fixedSize, inZip64, signature, zip64Tag } from "../zip/zip-layout.ts";
+import { writeZip } from "../zip/write-zip.ts";
 
 const values = Float32Array.of(1, -2);
 

@@ -2,7 +2,7 @@ import { byteTokens } from "./byte-tokens.ts";
 import { spellBytes } from "./byte-level.ts";
 import { definitionError, unsupportedError } from "./definition.ts";
 import type { TokenizerDefinition } from "./definition.ts";
-import { PairMerger } from "./pair-merger.ts";
+import { type Merge, PairMerger } from "./pair-merger.ts";
 import type { EncodePiece } from "./piece-encoder.ts";
 
 /** What a piece looks like to the model, and the piece's characters (UTF-16) that each UTF-16 unit of it covers. */
@@ -64,21 +64,19 @@ export function makeBpeEncoder(
 }
 
 /** Merges are pairs, in older files with a space between. */
-function parseMerges(
-  merges: unknown,
-  vocabulary: ReadonlyMap<string, number>,
-): readonly (readonly [string, string])[] {
+function parseMerges(merges: unknown, vocabulary: ReadonlyMap<string, number>): readonly Merge[] {
   if (!Array.isArray(merges)) throw definitionError("model.merges is missing");
   return merges.map((merge: unknown, rank) => {
     const [left, right, ...rest]: readonly unknown[] =
       typeof merge === "string" ? merge.split(" ") : Array.isArray(merge) ? merge : [];
     if (typeof left !== "string" || typeof right !== "string" || rest.length > 0)
       throw definitionError(`merge ${rank} is not a pair of tokens`);
-    if (!vocabulary.has(left + right))
+    const merged = left + right;
+    if (!vocabulary.has(merged))
       throw definitionError(
-        `merge ${rank} makes ${JSON.stringify(left + right)}, which is not in the vocabulary`,
+        `merge ${rank} makes ${JSON.stringify(merged)}, which is not in the vocabulary`,
       );
-    return [left, right];
+    return [left, right, merged];
   });
 }
 

@@ -1,5 +1,8 @@
 import { definitionError } from "./definition.ts";
 
+/** Two symbols, and both together where that text is at hand already. */
+export type Merge = readonly [left: string, right: string, merged?: string];
+
 /**
  * Byte-pair merging: of all neighbours that may merge, the pair of the lowest rank first, of those the leftmost, until none is
  * left. A heap and a linked list make it n log n, so that a megabyte of spaces is no trap; pair keys are numbers, so that nothing
@@ -11,11 +14,11 @@ export class PairMerger {
   readonly #resultOf: Int32Array;
 
   /** @param merges pairs of symbols, best first. A pair that is listed twice has its last rank, as in the reference. */
-  constructor(merges: readonly (readonly [string, string])[]) {
+  constructor(merges: readonly Merge[]) {
     this.#resultOf = new Int32Array(merges.length);
-    for (const [rank, [left, right]] of merges.entries()) {
+    for (const [rank, [left, right, merged = left + right]] of merges.entries()) {
       this.#rankOf.set(pairKey(this.#intern(left), this.#intern(right)), rank);
-      this.#resultOf[rank] = this.#intern(left + right);
+      this.#resultOf[rank] = this.#intern(merged);
     }
   }
 

@@ -68,11 +68,19 @@ function byteLevelDefinition(
     decoder: { type: "ByteLevel" },
     model: {
       type: "BPE",
-      vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
+      vocab: idsByToken(tokens),
       merges: readMerges(read, where),
       ignore_merges: how.ignoresMerges,
     },
   };
+}
+
+/** A property for each token, the later id where two are the same; made without an array for each pair. */
+function idsByToken(tokens: readonly string[]): Readonly<Record<string, number>> {
+  // Without a prototype no name is special; the cast says what is put in.
+  const ids = Object.create(null) as Record<string, number>;
+  for (const [id, token] of tokens.entries()) ids[token] = id;
+  return ids;
 }
 
 function readMerges(read: MetadataReader, where: string): readonly (readonly [string, string])[] {

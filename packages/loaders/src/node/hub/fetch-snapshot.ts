@@ -69,11 +69,20 @@ export async function fetchSnapshot(
     const { weight_map } = parseJson(await readFile(place), place, indexSchema);
     fetched += await fetchFiles(request, listing, [...new Set(Object.values(weight_map))].sort());
   }
+  await rememberListing(request, listing, fetched);
+  return { commit, chosen };
+}
+
+/** Notes what the revision stands at, now that what is needed of it is there; `fetched` files were not there before. */
+export async function rememberListing(
+  { cache, reference }: SnapshotRequest,
+  { commit }: HubListing,
+  fetched: number,
+): Promise<void> {
   await rememberCommit(cache, reference.revision, commit).catch((error: unknown) => {
     // A cache that may only be read, and has everything, serves as it is.
     if (fetched > 0) throw asIoError(error, cache.folder);
   });
-  return { commit, chosen };
 }
 
 interface Wanted {
@@ -83,7 +92,7 @@ interface Wanted {
 }
 
 /** Brings these files into the snapshot, and says how many were not there. */
-async function fetchFiles(
+export async function fetchFiles(
   request: SnapshotRequest,
   listing: HubListing,
   paths: readonly string[],

@@ -58,23 +58,35 @@ export async function downloadModel(
     const listing = await fetchListing(request);
     return modelAt(cache, await fetchSnapshot({ ...request, http }, listing));
   } catch (error) {
-    if (!(error instanceof HttpFault)) throw error;
-    const explained = error.details.retry
-      ? unreachable(reference, error, endpoint)
-      : explainHubFault(error, reference, { endpoint, hasToken: http.token !== undefined });
-    if (found === null) throw explained;
-    // As Python does: what one has works on, whatever the hub says today.
-    const note = `taking what is in the cache, since the hub gave no answer (${explained.code})`;
-    options.onProgress?.({ stage: "download", done: 0, unit: "bytes", note });
+    noteCacheInstead(error, request, found !== null);
+    if (found === null) throw error;
     return modelAt(cache, found);
   }
+}
+
+/**
+ * As Python does: what one has works on, whatever the hub says today, and a note says so. Throws the fault in words about the
+ * repository where there is nothing in the cache, and every other error.
+ */
+export function noteCacheInstead(
+  error: unknown,
+  { reference, endpoint, http, options }: SnapshotRequest,
+  hasCache: boolean,
+): void {
+  if (!(error instanceof HttpFault)) throw error;
+  const explained = error.details.retry
+    ? unreachable(reference, error, endpoint)
+    : explainHubFault(error, reference, { endpoint, hasToken: http.token !== undefined });
+  if (!hasCache) throw explained;
+  const note = `taking what is in the cache, since the hub gave no answer (${explained.code})`;
+  options.onProgress?.({ stage: "download", done: 0, unit: "bytes", note });
 }
 
 /**
  * The first question should not cost a minute where there is no network: the answer may be that a folder's name was misspelt, or
  * that the cache has to do.
  */
-function impatient(http: HttpOptions, hasCache: boolean): HttpOptions {
+export function impatient(http: HttpOptions, hasCache: boolean): HttpOptions {
   const most = hasCache ? { retries: 1, stallMs: 10_000 } : { retries: 3, stallMs: 30_000 };
   const { retries = most.retries, stallMs = most.stallMs } = http;
   return {
@@ -119,7 +131,7 @@ async function findSnapshot(
   }
 }
 
-function notCached(reference: HubReference, cache: RepoCache, why: string): IoError {
+export function notCached(reference: HubReference, cache: RepoCache, why: string): IoError {
   return new IoError({
     code: "HUB_NOT_CACHED",
     message: `${why}, and ${reference.repo}@${reference.revision} is not whole in the cache`,
