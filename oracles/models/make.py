@@ -2,10 +2,12 @@
 
   python oracles/models/make.py tiny  --out packages/models/src/__fixtures__
   python oracles/models/make.py real  --out packages/models/src/__fixtures__ --models FOLDER_OF_THE_GGUF
+  python oracles/models/make.py greedy --out packages/models/src/__fixtures__ --models FOLDER_OF_THE_GGUF
 
 `tiny` makes two random checkpoints (grouped queries; one tied, one not) and takes each site from TransformerLens's
 HookedTransformer, loaded with the same raw weights (no folding), after asserting that its logits equal transformers'.
 `real` takes logits, hidden states and greedy tokens of SmolLM2-135M-Instruct from transformers on the dequantised GGUF.
+`greedy` takes 200 greedy tokens of it with the margin by which each was chosen.
 Needs torch, transformers, transformer-lens, gguf, safetensors; the versions used are written to versions.txt.
 """
 
@@ -25,6 +27,7 @@ TEXT = (
     "the ropes twice, wrote the number into a small blue book, and walked home before the rain began to fall on "
     "the roofs of the village."
 )
+STORY = "Tell me a story about a lighthouse keeper and a storm."
 QUESTION = "Why do leaves change colour in autumn?"
 
 
@@ -172,14 +175,43 @@ def real(out, models):
     save_file({key: value.contiguous().clone() for key, value in golden.items()}, out / "smollm2.golden.safetensors")
 
 
+def greedy(out, models):
+    """200 tokens of a story, past any end token. Margins are in logits, of each chosen token before the second best."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(models, gguf_file=GGUF)
+    model = AutoModelForCausalLM.from_pretrained(models, gguf_file=GGUF, dtype=torch.float32).eval()
+    model.generation_config.eos_token_id = None
+    messages = [{"role": "user", "content": STORY}]
+    ids = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt", return_dict=False)
+    with torch.no_grad():
+        made = model.generate(
+            ids,
+            attention_mask=torch.ones_like(ids),
+            max_new_tokens=200,
+            do_sample=False,
+            pad_token_id=0,
+            output_logits=True,
+            return_dict_in_generate=True,
+        )
+    tokens = made.sequences[0, ids.shape[1] :]
+    assert len(tokens) == 200, len(tokens)
+    best = torch.cat(made.logits).topk(2, dim=-1).values
+    margins = best[:, 0] - best[:, 1]
+    print(f"least margin {margins.min():.5f} at {margins.argmin()}", repr(tokenizer.decode(tokens)))
+    golden = {"prompt": ids[0].to(torch.int32), "tokens": tokens.to(torch.int32), "margins": margins}
+    save_file({key: value.contiguous().clone() for key, value in golden.items()}, out / "smollm2-greedy.golden.safetensors")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["tiny", "real"])
+    parser.add_argument("what", choices=["tiny", "real", "greedy"])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--models", default=os.environ.get("LATENTKIT_MODELS"))
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    tiny(args.out) if args.what == "tiny" else real(args.out, args.models)
+    torch.set_num_threads(1)
+    tiny(args.out) if args.what == "tiny" else {"real": real, "greedy": greedy}[args.what](args.out, args.models)
     packages = ["torch", "transformers", "transformer-lens", "gguf", "safetensors", "numpy"]
     text = "".join(f"{name} {version(name)}\n" for name in packages)
     (Path(__file__).parent / "versions.txt").write_text(text)

@@ -35,6 +35,8 @@ export interface BatchTensors {
   readonly ids: Tensor;
   /** i32 `[batch * pos]`: context positions; of padding, any that there is. */
   readonly positions: Tensor;
+  /** The same on the host. */
+  readonly hostPositions: Int32Array;
   /** u8 `[batch, kLength]`, 0 for padding; null where there is none. */
   readonly keyMask: Tensor | null;
 }
@@ -91,19 +93,33 @@ export class TokenBatch {
     return padded ? this.rows.map(({ end }) => end - 1) : null;
   }
 
+  /** `[batch * pos]`: the context position of each token; of padding, any that there is. */
+  get positions(): Int32Array<ArrayBuffer> {
+    const { rows, length } = this;
+    const positions = new Int32Array(rows.length * length);
+    for (const [place, { start, position }] of rows.entries()) {
+      for (let at = 0; at < length; at++)
+        positions[place * length + at] = Math.max(0, position + at - start);
+    }
+    return positions;
+  }
+
+  /** Tokens of each row's whole sequence, those in the cache and those of this run. */
+  get rowLengths(): readonly number[] {
+    return this.rows.map(({ position, tokens }) => position + tokens.length);
+  }
+
   /** Copies the batch to the device. */
   tensors(device: Device): BatchTensors {
     const { rows, length } = this;
     const ids = new Int32Array(rows.length * length);
-    const positions = new Int32Array(ids.length);
-    for (const [place, { tokens, start, position }] of rows.entries()) {
+    for (const [place, { tokens, start }] of rows.entries())
       ids.set(Int32Array.from(tokens), place * length + start);
-      for (let at = 0; at < length; at++)
-        positions[place * length + at] = Math.max(0, position + at - start);
-    }
+    const hostPositions = this.positions;
     return {
       ids: device.tensor(ids, [rows.length, length]),
-      positions: device.tensor(positions, [ids.length]),
+      positions: device.tensor(hostPositions, [ids.length]),
+      hostPositions,
       keyMask: this.#keyMask(device),
     };
   }

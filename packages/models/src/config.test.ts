@@ -102,13 +102,13 @@ describe("parseConfig", () => {
     ["another architecture", { model_type: "mamba" }, '"gemma3_text", "gpt2" or "gpt_neox"'],
     [
       "rope scaling, transformers 4",
-      { rope_scaling: { type: "dynamic", factor: 2 } },
-      'rope scaling "dynamic"',
+      { rope_scaling: { type: "su", factor: 2 } },
+      'rope scaling "su"',
     ],
     [
       "rope scaling, transformers 5",
-      { rope_parameters: { rope_type: "longrope", rope_theta: 5e5 } },
-      'rope scaling "longrope"; supported is rope type "default", "linear", "llama3" or "yarn"',
+      { rope_parameters: { rope_type: "proportional", rope_theta: 5e5 } },
+      'rope scaling "proportional"; supported is rope type "default", "linear", "dynamic", "llama3", "yarn" or "longrope"',
     ],
     [
       "partial rotary",

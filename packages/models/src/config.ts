@@ -1,9 +1,4 @@
-import type {
-  Activation,
-  LinearRopeScaling,
-  Llama3RopeScaling,
-  YarnRopeScaling,
-} from "@latentkit/tensor";
+import type { Activation, RopeScaling } from "@latentkit/tensor";
 import { configInvalid } from "./config-errors.ts";
 
 /** Architectures that there are, by the `model_type` that Hugging Face gives them. */
@@ -22,9 +17,6 @@ export const architectures = [
 /** One of {@link architectures}. */
 export type Architecture = (typeof architectures)[number];
 
-/** The rope scalings that a model may have; their frequencies are the same for sequences of all lengths. */
-export type ModelRopeScaling = LinearRopeScaling | Llama3RopeScaling | YarnRopeScaling;
-
 /**
  * What a forward pass needs to know about a model. Sizes are counts of elements; names follow TransformerLens where it has one.
  * Optional fields are there only where the feature is.
@@ -41,7 +33,7 @@ export interface ModelConfig {
   readonly dMlp: number;
   /** Rows of the embedding. */
   readonly vocabulary: number;
-  /** Positions that the model was made for. */
+  /** Positions that the model was made for; with `dynamic` scaling its factor times as many as it was trained for. */
   readonly contextSize: number;
   /** Base of the rotary frequencies (`rope_theta`). Absent where positions are learned (GPT-2). */
   readonly ropeBase?: number;
@@ -52,7 +44,7 @@ export interface ModelConfig {
   /** Tokens at which generation ends (`eos_token_id`). */
   readonly endTokens: readonly number[];
   /** How the rotary frequencies were stretched for longer contexts. */
-  readonly ropeScaling?: ModelRopeScaling;
+  readonly ropeScaling?: RopeScaling;
   /** Leading features of each head that are rotated, where they are not all of them. */
   readonly dRotary?: number;
   /** Base of the rotary frequencies in layers with a sliding window, which are never scaled (Gemma 3). */

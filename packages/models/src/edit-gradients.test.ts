@@ -10,33 +10,19 @@ import {
   type Tensor,
   valueAndGrad,
 } from "@latentkit/tensor";
-import { afterAll, afterEach, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 import { testCodec } from "./__fixtures__/latent-codec.ts";
-import { deviation, referenceDevice } from "./__fixtures__/support.ts";
+import { smallModel } from "./__fixtures__/small-model.ts";
+import { deviation } from "./__fixtures__/support.ts";
 import { addVector, projectOut, replaceWith, scaleBy } from "./edits.ts";
 import type { SiteEdit } from "./hook-run.ts";
-import type { RunOptions } from "./language-model.ts";
+import type { RunOptions } from "./run-options.ts";
 import { patchFrom } from "./patch.ts";
-import { randomModel } from "./random-model.ts";
 import { splice } from "./splice.ts";
 
-const device = referenceDevice();
 const width = 12;
 const vocabulary = 20;
-const model = randomModel({
-  device,
-  seed: 3,
-  config: {
-    layers: 2,
-    dModel: width,
-    heads: 2,
-    kvHeads: 1,
-    dHead: 6,
-    dMlp: 8,
-    vocabulary,
-    contextSize: 12,
-  },
-});
+const { device, model } = smallModel({ seed: 3 });
 // Smooth, since finite differences across the kink of a ReLU are no slopes.
 const kinked = testCodec(device, width);
 const codec = {
@@ -44,13 +30,7 @@ const codec = {
   encode: (x: Tensor) => softplus(kinked.steps.preActivations(x)),
   decode: kinked.decode,
 };
-const resting = device.memory().liveBytes;
-afterEach(() => expect(device.memory().liveBytes).toBe(resting));
-afterAll(() => {
-  model.dispose();
-  kinked.dispose();
-  device.dispose();
-});
+afterAll(() => kinked.dispose());
 
 const tokens = [
   [3, 1, 4, 1, 5],

@@ -1,32 +1,12 @@
 import { fc, test } from "@fast-check/vitest";
-import { afterAll, afterEach, describe, expect, it } from "vitest";
-import { read, referenceDevice } from "./__fixtures__/support.ts";
+import { describe, expect, it } from "vitest";
+import { smallModel } from "./__fixtures__/small-model.ts";
+import { read } from "./__fixtures__/support.ts";
 import type { EditPositions, EditToken } from "./edit-positions.ts";
 import { addVector, projectOut, replaceWith, scaleBy } from "./edits.ts";
-import { randomModel } from "./random-model.ts";
 
-const device = referenceDevice();
 const width = 8;
-const model = randomModel({
-  device,
-  seed: 1,
-  config: {
-    layers: 1,
-    dModel: width,
-    heads: 2,
-    kvHeads: 1,
-    dHead: 4,
-    dMlp: 8,
-    vocabulary: 20,
-    contextSize: 12,
-  },
-});
-const resting = device.memory().liveBytes;
-afterEach(() => expect(device.memory().liveBytes).toBe(resting));
-afterAll(() => {
-  model.dispose();
-  device.dispose();
-});
+const { device, model } = smallModel({ config: { layers: 1, dModel: width, dHead: 4 } });
 
 const site = "blocks.0.hook_resid_post";
 const tokens = [

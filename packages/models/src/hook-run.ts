@@ -12,8 +12,8 @@ export interface EditContext {
   readonly startPosition: number;
   /** The same by row, with where its tokens lie on the `pos` axis. */
   readonly rows: readonly BatchRow[];
-  /** Whether an inner site of this edit, such as `"hook_sae_acts_post"`, is captured or edited. */
-  wants(inner: string): boolean;
+  /** Whether any of these inner sites of this edit, such as `"hook_sae_acts_post"`, is captured or edited. */
+  wants(...inner: readonly string[]): boolean;
   /** Shows the hooks a value `[batch, pos, ..]` of an inner site and returns what to go on with. */
   visit(inner: string, value: Tensor): Tensor;
   /**
@@ -134,7 +134,7 @@ export class HookRun implements Disposable {
       tokens,
       startPosition,
       rows,
-      wants: (inner) => this.wants(`${name}.${inner}`),
+      wants: (...inner) => this.wants(...inner.map((one) => `${name}.${one}`)),
       visit: (inner, found) => this.visit(`${name}.${inner}`, found),
       read: (site) => {
         const kept = this.#kept.get(site);

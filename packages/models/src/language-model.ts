@@ -1,15 +1,24 @@
 import { ConfigError, formatShape, sameShape, ShapeError } from "@latentkit/core";
 import type { Tokenizer } from "@latentkit/loaders";
-import { add, copyInto, type Device, noGrad, StoredWeight, type Tensor } from "@latentkit/tensor";
+import {
+  add,
+  copyInto,
+  type Device,
+  noGrad,
+  permute,
+  StoredWeight,
+  type Tensor,
+} from "@latentkit/tensor";
 import { TokenBatch } from "./batch.ts";
 import type { ModelConfig } from "./config.ts";
-import type { BoundFamily, LogitsWanted, Weight } from "./families/family.ts";
+import type { AttentionOutput, BoundFamily, ParameterSpec, Weight } from "./families/family.ts";
 import { families } from "./families/index.ts";
 import type { GeneratedToken } from "./generation/continuation.ts";
 import { generate, type GenerateOptions } from "./generation/generate.ts";
-import { HookRun, type SiteEdit } from "./hook-run.ts";
+import { HookRun } from "./hook-run.ts";
 import { KvCache } from "./kv-cache.ts";
-import { type Site, type SiteName, SiteTable } from "./sites.ts";
+import { type RunOptions, type RunResult, runResult } from "./run-options.ts";
+import { blockSite, type Site, type SiteName, SiteTable } from "./sites.ts";
 import { disposeParameters, type Parameters } from "./weights.ts";
 
 /** What makes results comparable: written into every artefact that a model's activations went into. */
@@ -18,38 +27,6 @@ export interface ModelIdentity {
   readonly architecture: string;
   /** SHA-256 over the stored weights, or a description of the seed for random weights. */
   readonly weightsHash: string;
-}
-
-/** Options of {@link LanguageModel.run}. */
-export interface RunOptions {
-  /** Sites whose values the result holds, as they are after any edits. Unknown names throw before anything runs. */
-  readonly capture?: readonly (SiteName | (string & {}))[] | undefined;
-  /** Changes to the forward pass. */
-  readonly edits?: readonly SiteEdit[] | undefined;
-  /** `"all"` positions (the default), the `"last"` one, or `"none"`: then the pass stops after the last site asked for. */
-  readonly logits?: LogitsWanted | undefined;
-  /** Earlier positions; the run reads them and adds its own. */
-  readonly cache?: KvCache | undefined;
-  /**
-   * Where rows that are shorter than the longest are padded; without it all must have one length. Context positions count from each
-   * row's own first token and nobody sees padding, so that a row's values at its tokens are what they are without the others. What
-   * tensors hold at padding means nothing: of a row of n tokens, those of `"right"` are the first n places of the `pos` axis, those
-   * of `"left"` the last n. With a cache, the first run may be padded on the left, and the cache remembers.
-   */
-  readonly padding?: "left" | "right" | undefined;
-  /** Tokens of each whole sequence that are the prompt, for edits of one part; all of them if left out. */
-  readonly promptLengths?: readonly number[] | undefined;
-  /** What edits know each row by, where it is not its place: of a batch that goes on without some of its rows. */
-  readonly rowIndices?: readonly number[] | undefined;
-}
-
-/** What a run leaves on the device. Whoever asked for the run disposes it, or runs it inside `device.scope` and returns it. */
-export interface RunResult extends Disposable {
-  /** `[batch, pos, vocabulary]`; pos is 1 for `"last"`; null for `"none"`. */
-  readonly logits: Tensor | null;
-  /** By site. */
-  readonly captured: ReadonlyMap<string, Tensor>;
-  dispose(): void;
 }
 
 /** What a {@link LanguageModel} is made of. */
@@ -92,6 +69,7 @@ export class LanguageModel implements Disposable {
   /** f32 copies of stored weights that somebody asked for. */
   readonly #dequantized = new Map<StoredWeight, Tensor>();
   readonly #forward: BoundFamily;
+  readonly #specs: ReadonlyMap<string, ParameterSpec>;
   /** Of a family whose norms count their weights from 1. */
   #finalNormWeight: Tensor | null = null;
 
@@ -105,7 +83,9 @@ export class LanguageModel implements Disposable {
     this.#parameters = parts.parameters;
     this.#borrowed = parts.borrowed ?? false;
     this.#owned = parts.owned ?? [];
-    this.#forward = families[parts.config.architecture].bind(
+    const family = families[parts.config.architecture];
+    this.#specs = new Map(family.parameters(parts.config).map((spec) => [spec.name, spec]));
+    this.#forward = family.bind(
       parts.config,
       { matrix: (name) => this.weight(name), vector: (name) => this.parameter(name) },
       parts.device,
@@ -137,14 +117,26 @@ export class LanguageModel implements Disposable {
     if (!(weight instanceof StoredWeight)) return weight;
     const known = this.#dequantized.get(weight);
     if (known !== undefined) return known;
-    const made = this.device.keep(weight.dequantize());
+    const made = this.device.keep(this.denseWeight(name));
     this.#dequantized.set(weight, made);
     return made;
   }
 
   /**
+   * The same without keeping a copy: of a stored weight a new tensor, the caller's or the open scope's; of others the model's own.
+   *
+   * @throws ConfigError `PARAMETER_UNKNOWN`
+   */
+  denseWeight(name: string): Tensor {
+    const weight = this.weight(name);
+    if (!(weight instanceof StoredWeight)) return weight;
+    if (this.#specs.get(name)?.transposed !== true) return weight.dequantize();
+    return this.device.scope(() => permute(weight.dequantize(), [1, 0]));
+  }
+
+  /**
    * A weight by its Hugging Face name as the model keeps it: a tensor, or a `StoredWeight`, which `linear` and `embedding` take
-   * too. The model's own.
+   * too. A stored weight is `[out, in]`, of GPT-2's matrices too, which are `[in, out]` as parameters. The model's own.
    *
    * @throws ConfigError `PARAMETER_UNKNOWN`
    */
@@ -201,10 +193,11 @@ export class LanguageModel implements Disposable {
     const replaced = new Map<Weight, Weight>();
     for (const [name, weight] of overrides) {
       const original = this.weight(name);
-      if (!sameShape(weight.shape, original.shape)) {
+      const expected = this.#shapeOf(name, weight);
+      if (!sameShape(weight.shape, expected)) {
         throw new ShapeError({
           code: "WEIGHT_SHAPE",
-          message: `the weight for "${name}" is ${formatShape(weight.shape)}, and the model's is ${formatShape(original.shape)}`,
+          message: `the weight for "${name}" is ${formatShape(weight.shape)}, and the model's is ${formatShape(expected)}`,
           fix: "give a weight of the same shape",
           where: name,
         });
@@ -229,6 +222,11 @@ export class LanguageModel implements Disposable {
     });
   }
 
+  /** The unembedding as the model keeps it, which `linear` and `embedding` take: see {@link LanguageModel.weight}. */
+  unembeddingWeight(): Weight {
+    return this.weight(families[this.config.architecture].unembedding);
+  }
+
   /** `[vocabulary, d_model]`, raw: a row's product with `ln_final.hook_normalized * finalNormWeight` is that token's logit. */
   unembedding(): Tensor {
     return this.parameter(families[this.config.architecture].unembedding);
@@ -236,7 +234,7 @@ export class LanguageModel implements Disposable {
 
   /**
    * What the final norm multiplies `ln_final.hook_normalized` by, `[d_model]`: its weight, for Gemma 1 + its weight. LayerNorm (GPT-2,
-   * GPT-NeoX) adds a bias after that, which moves each token's logit by a constant; {@link readOut} has it.
+   * GPT-NeoX) adds a bias after that, {@link finalNormBias}, which moves each token's logit by a constant.
    * The model's own. Of Gemma's sum there is one tensor, which every call computes anew, and no gradient flows through it.
    */
   finalNormWeight(): Tensor {
@@ -249,6 +247,32 @@ export class LanguageModel implements Disposable {
       copyInto(sum, kept, { axis: 0, start: 0 });
     });
     return kept;
+  }
+
+  /** What LayerNorm adds last (GPT-2, GPT-NeoX), `[d_model]`, the model's own; null for RMSNorm, which centres nothing either. */
+  finalNormBias(): Tensor | null {
+    return this.#forward.finalNormBias;
+  }
+
+  /**
+   * What lies between a layer's heads and the residual stream.
+   *
+   * @throws ConfigError `SITE_UNKNOWN` for a layer that there is not
+   */
+  attentionOutput(layer: number): AttentionOutput {
+    this.site(blockSite(layer, "attn.hook_result"));
+    return this.#forward.attentionOutput(layer);
+  }
+
+  /**
+   * What a layer's heads write, `z W_O` by head, from values of its `attn.hook_z`, `[batch, pos, head, d_head]`: what
+   * `attn.hook_result` has, `[batch, pos, head, d_model]`. Differentiable; the caller's.
+   *
+   * @throws ConfigError `SITE_UNKNOWN` for a layer that there is not
+   */
+  headResults(layer: number, z: Tensor): Tensor {
+    this.site(blockSite(layer, "attn.hook_result"));
+    return this.#forward.headResults(layer, z);
   }
 
   /**
@@ -292,6 +316,7 @@ export class LanguageModel implements Disposable {
         device,
         hooks,
         ...batch.tensors(device),
+        rowLengths: batch.rowLengths,
         startPosition,
         lastPlaces: batch.lastPlaces,
         cache: cache ?? null,
@@ -315,6 +340,12 @@ export class LanguageModel implements Disposable {
     return generate(this, options);
   }
 
+  /** The shape that a weight of this kind has under this name. */
+  #shapeOf(name: string, weight: Weight): readonly number[] {
+    const { shape = [], transposed = false } = this.#specs.get(name) ?? {};
+    return transposed && weight instanceof StoredWeight ? shape.toReversed() : shape;
+  }
+
   /** Frees the weights; of a view (see {@link LanguageModel.withWeights}) only what is its own. */
   dispose(): void {
     this.#forward[Symbol.dispose]();
@@ -327,12 +358,4 @@ export class LanguageModel implements Disposable {
   [Symbol.dispose](): void {
     this.dispose();
   }
-}
-
-function runResult(logits: Tensor | null, captured: ReadonlyMap<string, Tensor>): RunResult {
-  const dispose = () => {
-    logits?.dispose();
-    for (const tensor of captured.values()) tensor.dispose();
-  };
-  return { logits, captured, dispose, [Symbol.dispose]: dispose };
 }

@@ -24,7 +24,7 @@ export interface LoadModelOptions extends LongCallOptions {
  * Puts a checkpoint's model on a device, tensor by tensor and large ones in pieces. The checkpoint may be closed afterwards.
  *
  * @throws ConfigError `MODEL_UNSUPPORTED`, `CONFIG_INVALID` (see `parseConfig`); MismatchError `WEIGHTS_MISSING`, `WEIGHTS_SHAPE`,
- *   `WEIGHTS_UNEXPECTED`, `TOKENIZER_TOO_LARGE`; DeviceError `DEVICE_OUT_OF_MEMORY`; AbortedError. Nothing is left on the device
+ *   `WEIGHTS_UNEXPECTED`, `WEIGHTS_TIED`, `TOKENIZER_TOO_LARGE`; DeviceError `DEVICE_OUT_OF_MEMORY`; AbortedError. Nothing is left on the device
  *   then.
  */
 export async function loadModel(
@@ -40,6 +40,7 @@ export async function loadModel(
   const parameters = await loadWeights(checkpoint.tensors, specs, device, {
     ...options,
     otherTensors: family.otherTensors,
+    unembedding: family.unembedding,
   });
   try {
     const weightsHash = await checkpoint.weightsHash(signal);

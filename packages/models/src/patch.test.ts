@@ -1,31 +1,11 @@
 import type { Tensor } from "@latentkit/tensor";
-import { afterAll, afterEach, describe, expect, it } from "vitest";
-import { read, referenceDevice } from "./__fixtures__/support.ts";
+import { describe, expect, it } from "vitest";
+import { smallModel } from "./__fixtures__/small-model.ts";
+import { read } from "./__fixtures__/support.ts";
 import { patchFrom } from "./patch.ts";
-import { randomModel } from "./random-model.ts";
 
-const device = referenceDevice();
 const width = 12;
-const model = randomModel({
-  device,
-  seed: 1,
-  config: {
-    layers: 2,
-    dModel: width,
-    heads: 2,
-    kvHeads: 1,
-    dHead: 6,
-    dMlp: 8,
-    vocabulary: 20,
-    contextSize: 12,
-  },
-});
-const resting = device.memory().liveBytes;
-afterEach(() => expect(device.memory().liveBytes).toBe(resting));
-afterAll(() => {
-  model.dispose();
-  device.dispose();
-});
+const { model } = smallModel();
 
 const site = "blocks.0.hook_resid_post";
 const tokens = [

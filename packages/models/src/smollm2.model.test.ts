@@ -165,6 +165,23 @@ describe.skipIf(missing)("SmolLM2-135M-Instruct", () => {
       expect(tokens).toEqual(expected);
     },
   );
+
+  it("generates transformers' 200 greedy tokens of a story", async () => {
+    const greedy = await openFixture("smollm2-greedy.golden.safetensors");
+    const expected = [...(await greedy.readIntegers("tokens"))];
+    const margins = await greedy.readFloats("margins");
+    const options: GenerateOptions = {
+      tokens: await greedy.readIntegers("prompt"),
+      maxTokens: 200,
+      ignoreEos: true,
+    };
+    const tokens: number[] = [];
+    for await (const { token } of model.generate(options)) tokens.push(token);
+    const differs = expected.findIndex((token, place) => token !== tokens[place]);
+    const hint = `transformers chose token ${differs} by ${margins[differs]} logits`;
+    expect(tokens, hint).toEqual(expected);
+    expect(expected).toHaveLength(200);
+  });
 });
 
 function largestDifference(a: Float32Array, b: Float32Array): number {

@@ -1,36 +1,16 @@
 import { add, mul, type Tensor } from "@latentkit/tensor";
-import { afterAll, afterEach, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 import { testCodec } from "./__fixtures__/latent-codec.ts";
-import { deviation, read, referenceDevice } from "./__fixtures__/support.ts";
+import { smallModel } from "./__fixtures__/small-model.ts";
+import { deviation, read } from "./__fixtures__/support.ts";
 import { addVector, projectOut, replaceWith, scaleBy } from "./edits.ts";
 import type { EditFunction } from "./hook-run.ts";
-import { randomModel } from "./random-model.ts";
 import { splice } from "./splice.ts";
 
-const device = referenceDevice();
 const width = 12;
-const model = randomModel({
-  device,
-  seed: 1,
-  config: {
-    layers: 2,
-    dModel: width,
-    heads: 2,
-    kvHeads: 1,
-    dHead: 6,
-    dMlp: 8,
-    vocabulary: 20,
-    contextSize: 12,
-  },
-});
+const { device, model } = smallModel();
 const codec = testCodec(device, width);
-const resting = device.memory().liveBytes;
-afterEach(() => expect(device.memory().liveBytes).toBe(resting));
-afterAll(() => {
-  model.dispose();
-  codec.dispose();
-  device.dispose();
-});
+afterAll(() => codec.dispose());
 
 const site = "blocks.0.hook_resid_post";
 const tokens = [

@@ -1,21 +1,33 @@
 import { ConfigError } from "@latentkit/core";
-import { add, stopGradient, sub, Tensor } from "@latentkit/tensor";
+import { add, type SparseRows, sparseToDense, stopGradient, sub, Tensor } from "@latentkit/tensor";
 import { atPositions, checkPerToken, type EditPositions } from "./edit-positions.ts";
 import type { EditContext, SiteEdit } from "./hook-run.ts";
 
-/** What can be spliced into a forward pass: an SAE, or a transcoder. Tensors that it makes are freed by the run. */
-export interface LatentCodec {
+/**
+ * What can be spliced into a forward pass: an SAE or a transcoder, for example an `Sae` of `@latentkit/sae`, or any object with these
+ * functions. Tensors that it makes are freed by the run.
+ *
+ * `Latents` is what it encodes to, a matrix or the active entries of one. One that encodes to sparse rows decodes both, since edits
+ * see the matrix and may make any latent active.
+ */
+export interface LatentCodec<Latents extends SparseRows | Tensor = SparseRows | Tensor> {
   /** Latents `[tokens, latents]` of activations `[tokens, width]`. */
-  encode(x: Tensor): Tensor;
-  /** Activations `[tokens, width]` of latents `[tokens, latents]`. */
-  decode(latents: Tensor): Tensor;
+  encode(x: Tensor): Latents;
+  /**
+   * Activations `[tokens, width]` of latents `[tokens, latents]`.
+   *
+   * @param x what was encoded, which a transcoder with a skip connection reads as well
+   */
+  decode(latents: Latents | Tensor, x: Tensor): Tensor;
   /** {@link LatentCodec.encode} in two steps, for the site between them: `encode(x)` is `activate(preActivations(x))`. */
   readonly steps?:
     | {
         preActivations(x: Tensor): Tensor;
-        activate(pre: Tensor): Tensor;
+        activate(pre: Tensor): Latents;
       }
     | undefined;
+  /** `decode(encode(x), x)`, for passes in which nobody looks at the latents: by blocks of rows, say. */
+  reconstruct?(x: Tensor): Tensor;
 }
 
 /** How {@link splice} goes about it. */
@@ -72,23 +84,44 @@ export function splice(site: string, codec: LatentCodec, options: SpliceOptions 
 
 /** The reconstruction `[batch, pos, ..]`, with the hooks on the way. */
 function through(codec: LatentCodec, given: Tensor, value: Tensor, context: EditContext): Tensor {
+  const x = visitRows("hook_sae_input", byToken(given), value, context);
+  const decoded = context.wants("hook_sae_acts_pre", "hook_sae_acts_post")
+    ? codec.decode(visitedLatents(codec, x, value, context), x)
+    : reconstruct(codec, x);
+  const recons = checkDecoded(decoded, value, context).reshape(value.shape);
+  return context.visit("hook_sae_recons", recons);
+}
+
+/** The latents `[tokens, latents]`, as the hooks leave them. */
+function visitedLatents(
+  codec: LatentCodec,
+  x: Tensor,
+  value: Tensor,
+  context: EditContext,
+): SparseRows | Tensor {
   const { steps } = codec;
-  const places = value.shape.slice(0, 2);
-  const inner = (name: string, rows: Tensor): Tensor => {
-    const width = rows.size / (value.shape[0] ?? 1) / (value.shape[1] ?? 1);
-    return context.visit(name, rows.reshape([...places, width])).reshape(rows.shape);
-  };
-  const x = inner("hook_sae_input", byToken(given));
   const latents =
     steps !== undefined && context.wants("hook_sae_acts_pre")
-      ? steps.activate(inner("hook_sae_acts_pre", steps.preActivations(x)))
+      ? steps.activate(visitRows("hook_sae_acts_pre", steps.preActivations(x), value, context))
       : codec.encode(x);
-  const decoded = checkDecoded(codec.decode(inner("hook_sae_acts_post", latents)), value, context);
-  return context.visit("hook_sae_recons", decoded.reshape(value.shape));
+  if (!context.wants("hook_sae_acts_post")) return latents;
+  const dense = latents instanceof Tensor ? latents : sparseToDense(latents);
+  return visitRows("hook_sae_acts_post", dense, value, context);
+}
+
+/** Shows the hooks `[tokens, n]` as `[batch, pos, n]`. */
+function visitRows(name: string, rows: Tensor, value: Tensor, context: EditContext): Tensor {
+  const [batch = 0, length = 0] = value.shape;
+  const seen = context.visit(name, rows.reshape([batch, length, rows.size / (batch * length)]));
+  return seen.reshape(rows.shape);
+}
+
+function reconstruct(codec: LatentCodec, x: Tensor): Tensor {
+  return codec.reconstruct?.(x) ?? codec.decode(codec.encode(x), x);
 }
 
 function missing(codec: LatentCodec, given: Tensor, value: Tensor): Tensor {
-  return sub(value, codec.decode(codec.encode(byToken(given))).reshape(value.shape));
+  return sub(value, reconstruct(codec, byToken(given)).reshape(value.shape));
 }
 
 /** `[batch * pos, width]`. */

@@ -1,7 +1,7 @@
 import { ConfigError, MismatchError } from "@latentkit/core";
 import { hashBytes } from "@latentkit/loaders";
-import { add, matmul, mul, noGrad, StoredWeight, sub, type Tensor } from "@latentkit/tensor";
-import type { ParameterSpec, Weight } from "./families/family.ts";
+import { add, matmul, mul, noGrad, sub, type Tensor } from "@latentkit/tensor";
+import type { ParameterSpec } from "./families/family.ts";
 import { families } from "./families/index.ts";
 import { writesToResidual } from "./families/writers.ts";
 import type { HostVector } from "./feature-vector.ts";
@@ -71,7 +71,7 @@ function changedView(
   const { device } = model;
   const changed = new Map<string, Tensor>();
   const keep = (name: string, make: (weight: Tensor) => Tensor) => {
-    const made = device.scope(() => make(dense(model.weight(name))));
+    const made = device.scope(() => make(model.denseWeight(name)));
     changed.set(name, device.keep(made));
   };
   try {
@@ -88,11 +88,6 @@ function changedView(
 
 function isOne(directions: HostVector | readonly HostVector[]): directions is HostVector {
   return directions instanceof Float32Array || typeof directions[0] === "number";
-}
-
-/** A weight as f32, without keeping a copy in the model. */
-function dense(weight: Weight): Tensor {
-  return weight instanceof StoredWeight ? weight.dequantize() : weight;
 }
 
 /** What is left of a writer: `basis [rank, d_model]` is taken out of its output axis. */

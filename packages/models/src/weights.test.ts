@@ -35,6 +35,7 @@ function changed(
     has: (name) => names.includes(name),
     info: (name) => ({ ...store.info(real(name)), name }),
     readFloats: (name, options) => store.readFloats(real(name), options),
+    readPieces: (name, options) => store.readPieces(real(name), options),
   };
 }
 
@@ -153,6 +154,29 @@ describe("loadModel", () => {
     ).toMatchObject({
       code: "WEIGHTS_UNEXPECTED",
       message: expect.stringContaining("q_proj.bias"),
+    });
+  });
+
+  it("refuses a tied unembedding that differs from its embedding", async () => {
+    const config = { ...Object(untied.config), tie_word_embeddings: true };
+    expect(await refusal(checkpointOf(config, untied.tensors))).toMatchObject({
+      code: "WEIGHTS_TIED",
+      message: expect.stringMatching(/ties lm_head\.weight to model\.embed_tokens\.weight/),
+      fix: expect.stringContaining('"tie_word_embeddings": false'),
+    });
+    // Of another shape or format it is another one as well.
+    const added = { "lm_head.weight": "model.norm.weight" };
+    expect(
+      await refusal(checkpointOf(tied.config, changed(tied.tensors, { added }))),
+    ).toMatchObject({ code: "WEIGHTS_TIED" });
+  });
+
+  it("says what a lone missing unembedding may mean", async () => {
+    const config = { ...Object(tied.config), tie_word_embeddings: false };
+    expect(await refusal(checkpointOf(config, tied.tensors))).toMatchObject({
+      code: "WEIGHTS_MISSING",
+      message: expect.stringContaining("lm_head.weight"),
+      fix: expect.stringContaining('"tie_word_embeddings": true'),
     });
   });
 

@@ -7,9 +7,17 @@ import {
   type StoredFormat,
   throwIfAborted,
 } from "@latentkit/core";
-import { storedFormatOf, type TensorInfo, type TensorStore } from "@latentkit/loaders";
-import type { Device, StoredActivations } from "@latentkit/tensor";
+import {
+  defaultPieceBytes,
+  type PieceOptions,
+  storedFormatOf,
+  type TensorInfo,
+  type TensorStore,
+} from "@latentkit/loaders";
+import type { Device, StoredActivations, StoredPiece } from "@latentkit/tensor";
 import type { ParameterSpec, Weight } from "./families/family.ts";
+import { checkTied } from "./tied-weights.ts";
+import { transposeStored } from "./transpose-stored.ts";
 
 /** Weights by their Hugging Face names. Tied ones are one and the same object under two names. */
 export type Parameters = ReadonlyMap<string, Weight>;
@@ -20,6 +28,8 @@ export interface LoadWeightsOptions extends LongCallOptions {
   readonly activations?: StoredActivations | undefined;
   /** Names of tensors to leave in the file. */
   readonly otherTensors?: RegExp | undefined;
+  /** Name of the unembedding, whose lack may mean that it is the embedding. */
+  readonly unembedding?: string | undefined;
 }
 
 /** Tensors that some checkpoints carry and the forward pass computes itself: rotary frequencies and causal masks. */
@@ -31,7 +41,7 @@ const derived = /\.rotary_emb\.inv_freq$|\.(?:attn|attention)\.(?:masked_)?bias$
  *
  * @throws MismatchError `WEIGHTS_MISSING` naming every tensor that is not there; `WEIGHTS_SHAPE` naming each tensor of another
  *   shape with both shapes; `WEIGHTS_UNEXPECTED` for tensors that the architecture has no place for, since leaving them out would
- *   compute something else
+ *   compute something else; `WEIGHTS_TIED` for two tensors that the configuration makes one of and that differ
  * @throws AbortedError once the signal fires; what was loaded is freed
  */
 export async function loadWeights(
@@ -40,16 +50,24 @@ export async function loadWeights(
   device: Device,
   options: LoadWeightsOptions = {},
 ): Promise<Parameters> {
-  checkWeights(store, specs, options.otherTensors);
+  checkWeights(store, specs, options);
+  for (const spec of specs) {
+    const copy = spec.sameAs === undefined ? null : nameIn(store, spec);
+    const source = specs.find(({ name }) => name === spec.sameAs);
+    if (copy === null || source === undefined) continue;
+    // eslint-disable-next-line no-await-in-loop -- there is one at most
+    await checkTied(store, nameIn(store, source) ?? source.name, copy, options.signal);
+  }
   const parameters = new Map<string, Weight>();
   const stored = specs.filter((spec) => spec.sameAs === undefined);
   const total = stored.reduce((sum, spec) => sum + infoOf(store, spec).byteLength, 0);
   let done = 0;
+  const memory = { ...options, buffer: new Uint8Array(defaultPieceBytes) };
   try {
     for (const spec of stored) {
       throwIfAborted(options.signal, "no weights are kept");
       // eslint-disable-next-line no-await-in-loop -- one tensor at a time, so that only one is in host memory
-      parameters.set(spec.name, await loadWeight(store, spec, device, options));
+      parameters.set(spec.name, await loadWeight(store, spec, device, memory));
       done += infoOf(store, spec).byteLength;
       options.onProgress?.({ stage: "load weights", done, total, unit: "bytes" });
     }
@@ -65,17 +83,45 @@ async function loadWeight(
   store: TensorStore,
   spec: ParameterSpec,
   device: Device,
-  { signal, weights = "stored", activations }: LoadWeightsOptions,
+  {
+    signal,
+    weights = "stored",
+    activations,
+    buffer,
+  }: LoadWeightsOptions & Pick<PieceOptions, "buffer">,
 ): Promise<Weight> {
   const { shape, transposed = false } = spec;
   const name = nameIn(store, spec) ?? spec.name;
-  const keeps = weights === "stored" && !transposed;
-  const format = keeps ? storedFormatFor(store.info(name)) : null;
-  if (format !== null) {
-    const pieces = store.readPieces(name, { signal });
-    return device.streamStoredWeight(pieces, shape, format, { activations });
-  }
-  return device.keep(device.tensor(await store.readFloats(name, { signal }), shape));
+  const format = weights === "stored" ? storedFormatFor(store.info(name), transposed) : null;
+  if (format === null)
+    return device.keep(device.tensor(await store.readFloats(name, { signal }), shape));
+  const [rows, columns] = matrixShape(shape);
+  return transposed
+    ? device.streamStoredWeight(
+        transposedPiece(store, name, [rows, columns], format, signal),
+        [columns, rows],
+        format,
+        { activations },
+      )
+    : device.streamStoredWeight(store.readPieces(name, { signal, buffer }), shape, format, {
+        activations,
+      });
+}
+
+/** A matrix `[in, out]` as the one piece `[out, in]` that kernels read. */
+async function* transposedPiece(
+  store: TensorStore,
+  name: string,
+  shape: readonly [number, number],
+  format: StoredFormat,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<StoredPiece> {
+  const bytes = await store.readBytes(name, { signal });
+  yield { byteOffset: 0, bytes: transposeStored(bytes, shape, format === "f32" ? 4 : 2) };
+}
+
+function matrixShape([rows = 0, columns = 0]: readonly number[]): readonly [number, number] {
+  return [rows, columns];
 }
 
 /** What a checkpoint calls a tensor; null where it lacks it. */
@@ -87,12 +133,17 @@ function infoOf(store: TensorStore, spec: ParameterSpec): TensorInfo {
   return store.info(nameIn(store, spec) ?? spec.name);
 }
 
-/** The format in which the device keeps a tensor of the file; null for vectors, and for formats that it has no kernels for. */
-function storedFormatFor({ shape, format }: TensorInfo): StoredFormat | null {
+/**
+ * The format in which the device keeps a tensor of the file; null for vectors, and for formats that it has no kernels for. Blocks of
+ * quantised weights lie along rows, so a matrix in them cannot be transposed as it is.
+ */
+function storedFormatFor({ shape, format }: TensorInfo, transposed: boolean): StoredFormat | null {
   const stored = storedFormatOf(format);
   const [, columns] = shape;
   if (stored === null || columns === undefined || shape.length !== 2) return null;
-  return columns % storedBlock(stored).elements === 0 ? stored : null;
+  const { elements } = storedBlock(stored);
+  if (transposed && elements > 1) return null;
+  return columns % elements === 0 ? stored : null;
 }
 
 /**
@@ -114,7 +165,7 @@ export function disposeParameters(parameters: Parameters): void {
 function checkWeights(
   store: TensorStore,
   specs: readonly ParameterSpec[],
-  others: RegExp | undefined,
+  { otherTensors: others, unembedding }: LoadWeightsOptions,
 ): void {
   const stored = specs.filter((spec) => spec.sameAs === undefined);
   const missing = stored.filter((spec) => nameIn(store, spec) === null).map((spec) => spec.name);
@@ -122,7 +173,10 @@ function checkWeights(
     throw new MismatchError({
       code: "WEIGHTS_MISSING",
       message: `${missing.length} of ${stored.length} tensors are missing: ${missing.join(", ")}`,
-      fix: "give all files of the checkpoint, and the config.json that belongs to them",
+      fix:
+        missing.length === 1 && missing[0] === unembedding
+          ? 'if the unembedding is the embedding, write "tie_word_embeddings": true into config.json; otherwise give all files of the checkpoint'
+          : "give all files of the checkpoint, and the config.json that belongs to them",
       where: store.name,
     });
   }

@@ -3,9 +3,9 @@ import { Random } from "@latentkit/core";
 import { type Device, matmul, relu, type Tensor } from "@latentkit/tensor";
 import type { LatentCodec } from "../splice.ts";
 
-export interface TestCodec extends LatentCodec {
+export interface TestCodec extends LatentCodec<Tensor> {
   readonly latents: number;
-  readonly steps: NonNullable<LatentCodec["steps"]>;
+  readonly steps: NonNullable<LatentCodec<Tensor>["steps"]>;
   /** In f64: pre-activations, latents and reconstruction of rows of activations. */
   onHost(x: Float32Array): { readonly pre: number[]; readonly acts: number[]; readonly recons: number[] };
   decodeOnHost(acts: readonly number[]): number[];

@@ -37,6 +37,7 @@ shorter than the 12 tokens of the test, biases and norms are random, and leaving
 ...) out of a configuration changes the logits by more than a hundredth of their deviation, so that none is there unseen.
 
 The same tests hold the sites' names and order to TransformerLens ${version("transformer-lens")}, decoding with a KV cache to the full pass, and greedy tokens to
-transformers'. The configuration of each checkpoint is read alike as transformers 4 and 5 spell it.
+transformers'. The configuration of each checkpoint is read alike as transformers 4 and 5 spell it. Rope scalings that depend on the
+sequence's length, \`dynamic\` and \`longrope\`, are held to transformers by \`rotary.test.ts\`, within the original length and beyond.
 `;
 writeFileSync(new URL("../../../../docs/reference/model-parity.md", import.meta.url), page);

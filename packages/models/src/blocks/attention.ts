@@ -15,7 +15,7 @@ import type { HookRun } from "../hook-run.ts";
 import type { KvCacheLayer } from "../kv-cache.ts";
 import { normBlock, type Norm } from "./norm.ts";
 import { type Projection, project, projectHeads } from "./projection.ts";
-import type { Rotary } from "./rotary.ts";
+import type { Rotary, Rotation } from "./rotary.ts";
 
 /** How queries, keys and values come out of the residual stream. */
 export type QueryKeyValue =
@@ -59,8 +59,8 @@ export interface AttentionCall {
   readonly hooks: HookRun;
   /** Context position of the first token of `x`. */
   readonly startPosition: number;
-  /** i32 `[batch * pos]`: the context position of each token. */
-  readonly positions: Tensor;
+  /** The rotation of this layer's queries and keys; null for none. */
+  readonly rotation: Rotation | null;
   /** u8 `[batch, kLength]`, 0 for keys that are padding; null where none are. */
   readonly keyMask: Tensor | null;
   /** Keys and values of earlier positions, to which the new ones are added; null without a cache. */
@@ -84,8 +84,8 @@ export function attentionBlock(
   at: string,
   call: AttentionCall,
 ): Tensor {
-  const { hooks, startPosition, positions, keyMask, cache } = call;
-  const { heads, dHead, rotary, scale, softCap, window, queryKeyNorm: norms } = layer;
+  const { hooks, startPosition, rotation, keyMask, cache } = call;
+  const { heads, dHead, scale, softCap, window, queryKeyNorm: norms } = layer;
   const [batch = 0, length = 0] = x.shape;
   const kLength = startPosition + length;
 
@@ -97,7 +97,7 @@ export function attentionBlock(
   const normQ = norms === null ? q : headNorm(q, norms.query, over, `${at}q_norm.`, hooks);
   const normK = norms === null ? k : headNorm(k, norms.key, over, `${at}k_norm.`, hooks);
   const turned = (name: string, value: Tensor) =>
-    rotary === null ? value : hooks.visit(at + name, rotary.apply(value, positions, kLength));
+    rotation === null ? value : hooks.visit(at + name, rotation.apply(value));
   const rotQ = turned("hook_rot_q", normQ);
   const rotK = turned("hook_rot_k", normK);
   const keys = cache === null ? rotK : cache.appendKeys(rotK, startPosition);

@@ -1,3 +1,4 @@
+import { internalFault } from "@latentkit/core";
 import {
   type Activation,
   add,
@@ -10,12 +11,13 @@ import {
   tanh,
   type Tensor,
 } from "@latentkit/tensor";
-import type { BoundFamily, ForwardCall, Weight } from "../families/family.ts";
+import type { AttentionOutput, BoundFamily, ForwardCall, Weight } from "../families/family.ts";
 import type { HookRun } from "../hook-run.ts";
 import { type Attention, attentionBlock } from "./attention.ts";
 import { mlpBlock, type MlpWeights } from "./mlp.ts";
 import { normBlock, type Norm, plainNorm } from "./norm.ts";
-import type { Rotary } from "./rotary.ts";
+import { projectHeads } from "./projection.ts";
+import type { Rotary, Rotation } from "./rotary.ts";
 
 /** A norm and its site's name within the block, for example `"ln1"`. */
 export interface PlacedNorm {
@@ -73,13 +75,14 @@ export class Decoder implements BoundFamily {
     const { finalNorm, layers } = this.#parts;
     const done = () => call.mayStop && hooks.finished;
 
+    const rotations = this.#rotations(call);
     let [residual] = device.scope(() => [this.#embed(call), hooks.captured] as const);
     for (const [layer, parts] of layers.entries()) {
       if (done()) return null;
       const before = residual;
       // A block's captures are part of its scope's result, else they would be freed with the rest.
       [residual] = device.scope(
-        () => [this.#block(before, layer, parts, call), hooks.captured] as const,
+        () => [this.#block(before, layer, parts, call, rotations), hooks.captured] as const,
       );
       if (residual !== before) before.dispose();
     }
@@ -100,8 +103,41 @@ export class Decoder implements BoundFamily {
     return residual.device.scope(() => this.#head(plainNorm(residual, this.#parts.finalNorm)));
   }
 
+  get finalNormBias(): Tensor | null {
+    const { finalNorm } = this.#parts;
+    return finalNorm.kind === "layer" ? finalNorm.bias : null;
+  }
+
+  attentionOutput(layer: number): AttentionOutput {
+    const { attention, attentionNorms } = this.#layer(layer);
+    const { after } = attentionNorms;
+    const { bias } = attention.output;
+    // No family has a LayerNorm there.
+    if (after === null || after.norm.kind === "layer") return { bias, norm: null };
+    const scaleSite = after.site === "ln1_post" ? "ln1_post.hook_scale" : "ln1.hook_scale";
+    const { weight, offset } = after.norm;
+    return { bias, norm: { scaleSite, weight, offset } };
+  }
+
+  headResults(layer: number, z: Tensor): Tensor {
+    const { output } = this.#layer(layer).attention;
+    return z.device.scope(() => projectHeads(z, output));
+  }
+
   [Symbol.dispose](): void {
     for (const rotary of this.#parts.rotaries) rotary[Symbol.dispose]();
+  }
+
+  #layer(layer: number): DecoderLayer {
+    const parts = this.#parts.layers[layer];
+    if (parts !== undefined) return parts;
+    throw internalFault(
+      `there are ${this.#parts.layers.length} layers, and layer ${layer} was asked for`,
+    );
+  }
+
+  #rotations(call: ForwardCall): ReadonlyMap<Rotary | null, Rotation> {
+    return new Map(this.#parts.rotaries.map((rotary) => [rotary, rotary.of(call)]));
   }
 
   /** What enters the first block. */
@@ -116,7 +152,13 @@ export class Decoder implements BoundFamily {
   }
 
   /** One block; where nothing after some point of it is asked for, it stops there and what it returns is not used. */
-  #block(x: Tensor, layer: number, parts: DecoderLayer, call: ForwardCall): Tensor {
+  #block(
+    x: Tensor,
+    layer: number,
+    parts: DecoderLayer,
+    call: ForwardCall,
+    rotations: ReadonlyMap<Rotary | null, Rotation>,
+  ): Tensor {
     const { device, hooks } = call;
     const { activation, parallel } = this.#parts;
     const at = `blocks.${layer}.`;
@@ -124,7 +166,7 @@ export class Decoder implements BoundFamily {
     const attentionCall = {
       hooks,
       startPosition: call.startPosition,
-      positions: call.positions,
+      rotation: rotations.get(parts.attention.rotary) ?? null,
       keyMask: call.keyMask,
       cache: call.cache?.layers[layer] ?? null,
     };

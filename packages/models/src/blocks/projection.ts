@@ -3,11 +3,11 @@ import type { Weight, WeightFinder } from "../families/family.ts";
 
 /** A linear layer. */
 export interface Projection {
-  /** `[out, in]` as PyTorch's `Linear` stores it; `[in, out]` where it is transposed. */
+  /** `[out, in]` as PyTorch's `Linear` has it; a tensor that is transposed is `[in, out]`. */
   readonly weight: Weight;
   /** `[out]`. */
   readonly bias: Tensor | null;
-  /** Whether the weight is stored `[in, out]`, as GPT-2's `Conv1D` does. */
+  /** Whether a tensor is `[in, out]`, as of GPT-2's `Conv1D`. */
   readonly transposed: boolean;
 }
 
@@ -18,7 +18,7 @@ export function findProjection(
   { bias = false, transposed = false }: { bias?: boolean; transposed?: boolean } = {},
 ): Projection {
   return {
-    weight: transposed ? weights.vector(`${name}.weight`) : weights.matrix(`${name}.weight`),
+    weight: weights.matrix(`${name}.weight`),
     bias: bias ? weights.vector(`${name}.bias`) : null,
     transposed,
   };

@@ -34,27 +34,45 @@ function without(fields: Record<string, unknown>, names: readonly string[]) {
   return Object.fromEntries(Object.entries(fields).filter(([name]) => !names.includes(name)));
 }
 
-const scaling = fc.oneof(
-  fc.record({ type: fc.constant("linear" as const), factor: fc.constantFrom(2, 4) }),
-  fc.record({
-    type: fc.constant("llama3" as const),
-    factor: fc.constantFrom(8, 32),
-    lowFrequencyFactor: fc.constant(1),
-    highFrequencyFactor: fc.constantFrom(4, 8),
-    originalPositions: fc.constantFrom(32, 8_192),
-  }),
-  fc.record(
-    {
-      type: fc.constant("yarn" as const),
-      factor: fc.constantFrom(4, 40),
-      originalPositions: fc.constantFrom(32, 4_096),
-      attentionFactor: fc.constant(1.25),
-      betaFast: fc.constant(16),
-      truncate: fc.boolean(),
-    },
-    { requiredKeys: ["type", "factor", "originalPositions"] },
-  ),
-);
+const scaling = (pairs: number) =>
+  fc.oneof(
+    // Its context is the factor times the original one, and small models have 128 positions.
+    fc.constantFrom(2, 4).map((factor) => ({
+      type: "dynamic" as const,
+      factor,
+      originalPositions: 128 / factor,
+    })),
+    fc.record(
+      {
+        type: fc.constant("longrope" as const),
+        factor: fc.constantFrom(4, 32),
+        originalPositions: fc.constantFrom(32, 64),
+        shortFactor: fc.constant(Array.from({ length: pairs }, (_, pair) => 1 + pair)),
+        longFactor: fc.constant(Array.from({ length: pairs }, (_, pair) => 1 + 8 * pair)),
+        attentionFactor: fc.constant(1.25),
+      },
+      { requiredKeys: ["type", "factor", "originalPositions", "shortFactor", "longFactor"] },
+    ),
+    fc.record({ type: fc.constant("linear" as const), factor: fc.constantFrom(2, 4) }),
+    fc.record({
+      type: fc.constant("llama3" as const),
+      factor: fc.constantFrom(8, 32),
+      lowFrequencyFactor: fc.constant(1),
+      highFrequencyFactor: fc.constantFrom(4, 8),
+      originalPositions: fc.constantFrom(32, 8_192),
+    }),
+    fc.record(
+      {
+        type: fc.constant("yarn" as const),
+        factor: fc.constantFrom(4, 40),
+        originalPositions: fc.constantFrom(32, 4_096),
+        attentionFactor: fc.constant(1.25),
+        betaFast: fc.constant(16),
+        truncate: fc.boolean(),
+      },
+      { requiredKeys: ["type", "factor", "originalPositions"] },
+    ),
+  );
 
 /** Configurations of a family with what Llama-like ones may have. */
 function configsOf(architecture: ModelConfig["architecture"]): fc.Arbitrary<ModelConfig> {
@@ -67,7 +85,8 @@ function configsOf(architecture: ModelConfig["architecture"]): fc.Arbitrary<Mode
     tiedEmbeddings: fc.boolean(),
     endTokens: fc.constantFrom([], [2], [1, 106]),
   });
-  const more = fc.record({ ropeScaling: scaling }, { requiredKeys: [] });
+  const { dHead, dRotary = dHead } = small;
+  const more = fc.record({ ropeScaling: scaling(dRotary / 2) }, { requiredKeys: [] });
   const rotary = "ropeBase" in small;
   return fc.tuple(sizes, more).map(([given, extra]) => ({
     architecture,
@@ -223,6 +242,7 @@ describe("checkpoints under other names", () => {
         has: (name) => real.has(name),
         info: (name) => ({ ...tensors.info(original(name)), name }),
         readFloats: (name, options) => tensors.readFloats(original(name), options),
+        readBytes: (name, options) => tensors.readBytes(original(name), options),
         readPieces: (name, options) => tensors.readPieces(original(name), options),
       }),
       { device },
@@ -230,7 +250,7 @@ describe("checkpoints under other names", () => {
     using plain = await loadModel(await openTiny("families/gpt2"), { device });
     const tokens = [[5, 4, 3, 2, 1]];
     expect((await read(renamed, tokens)).logits).toEqual((await read(plain, tokens)).logits);
-    expect(renamed.weight("transformer.h.0.mlp.c_fc.weight").shape).toEqual([24, 96]);
+    expect(renamed.parameter("transformer.h.0.mlp.c_fc.weight").shape).toEqual([24, 96]);
   });
 
   it("reads the text model of Gemma 3 with images", async () => {
@@ -267,6 +287,13 @@ describe("what families refuse", () => {
       "layers with a window",
     ],
     ["qwen2", { partial_rotary_factor: 0.5 }, "MODEL_UNSUPPORTED", "partial_rotary_factor 0.5"],
+    [
+      "mistral",
+      { rope_scaling: { type: "longrope", short_factor: [1, 2], long_factor: [1, 2] } },
+      "CONFIG_INVALID",
+      "2 numbers in short_factor for 64 pairs",
+    ],
+    ["mistral", { rope_scaling: { type: "dynamic" } }, "CONFIG_INVALID", "has no factor"],
   ])("%s %j", (model_type, fields, code, named) => {
     expect(() => parseConfig({ model_type, ...fields })).toThrow(
       expect.objectContaining({ code, message: expect.stringContaining(named) }),

@@ -24,7 +24,7 @@ export interface ParameterSpec {
   readonly aliases?: readonly string[];
   /** Name of the parameter whose storage it shares, for tied embeddings. */
   readonly sameAs?: string;
-  /** A matrix stored `[in, out]`: it is held as f32 always, since kernels read stored weights as `[out, in]`. */
+  /** A matrix that checkpoints hold as `[in, out]`. As a `StoredWeight` it is `[out, in]` like all others, as a tensor `[in, out]`. */
   readonly transposed?: boolean;
   /** What a vector holds before training: 1 by default, as the weight of a norm. */
   readonly initial?: 0 | 1;
@@ -41,6 +41,10 @@ export interface ForwardCall {
   readonly ids: Tensor;
   /** i32 `[batch * pos]`: context positions. */
   readonly positions: Tensor;
+  /** The same on the host. */
+  readonly hostPositions: Int32Array;
+  /** Tokens of each row's whole sequence, those in the cache and those of this call. */
+  readonly rowLengths: readonly number[];
   readonly startPosition: number;
   /** u8 `[batch, kLength]`, 0 for padding; null where there is none. */
   readonly keyMask: Tensor | null;
@@ -52,12 +56,33 @@ export interface ForwardCall {
   readonly mayStop: boolean;
 }
 
+/** What lies between a layer's heads and the residual stream. */
+export interface AttentionOutput {
+  /** Of the output projection, `[d_model]`; null for none. */
+  readonly bias: Tensor | null;
+  /** The norm of what attention adds to the stream, an RMSNorm (Gemma, OLMo 2); null for none. */
+  readonly norm: {
+    /** Site, within its block, of what it divides by. */
+    readonly scaleSite: "ln1.hook_scale" | "ln1_post.hook_scale";
+    /** `[d_model]`. */
+    readonly weight: Tensor;
+    /** Added to the weight before it is used. */
+    readonly offset: 0 | 1;
+  } | null;
+}
+
 /** A forward pass with its weights in place. */
 export interface BoundFamily extends Disposable {
   /** Logits `[batch, pos, vocabulary]`, or null where the pass stopped early. Runs inside a scope. */
   forward(call: ForwardCall): Tensor | null;
   /** The logits `[..., vocabulary]` that the head makes of rows of the residual stream, `[..., d_model]`. */
   readOut(residual: Tensor): Tensor;
+  /** What LayerNorm adds last, `[d_model]`; null for RMSNorm. */
+  readonly finalNormBias: Tensor | null;
+  /** Of a layer that there is. */
+  attentionOutput(layer: number): AttentionOutput;
+  /** What each head of a layer writes, from `attn.hook_z`: `[batch, pos, head, d_model]`. */
+  headResults(layer: number, z: Tensor): Tensor;
 }
 
 /** What a configuration holds beside sizes that tests and experiments choose. */

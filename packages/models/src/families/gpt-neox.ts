@@ -1,8 +1,4 @@
 import * as z from "zod";
-import { Decoder, type DecoderLayer } from "../blocks/decoder.ts";
-import type { Norm } from "../blocks/norm.ts";
-import { findProjection } from "../blocks/projection.ts";
-import { Rotary } from "../blocks/rotary.ts";
 import type { ModelConfig } from "../config.ts";
 import { configInvalid } from "../config-errors.ts";
 import {
@@ -14,7 +10,8 @@ import {
   readFields,
   size,
 } from "./config-fields.ts";
-import type { Family, ParameterSpec } from "./family.ts";
+import type { Family } from "./family.ts";
+import { layerNormLike, layerNormLikeSmall } from "./layer-norm-like.ts";
 import { ropeFields, ropeJson, ropeOf } from "./rope-fields.ts";
 
 /** With the defaults of transformers' `GPTNeoXConfig`. */
@@ -57,7 +54,6 @@ function parse(raw: unknown, where: string | undefined): ModelConfig {
     dHead,
     dMlp: fields.intermediate_size,
     vocabulary: fields.vocab_size,
-    contextSize: fields.max_position_embeddings,
     ...ropeOf(fields, { dHead, ...own }, where),
     normEpsilon: fields.layer_norm_eps,
     tiedEmbeddings: fields.tie_word_embeddings,
@@ -98,138 +94,39 @@ function record(value: unknown): object {
   return typeof value === "object" && value !== null ? value : {};
 }
 
-function parameters(config: ModelConfig): ParameterSpec[] {
-  const { dModel, dMlp, vocabulary, layers, tiedEmbeddings } = config;
-  const bias = config.attentionBias ?? false;
-  const norm = (name: string): ParameterSpec[] => [
-    { name: `${name}.weight`, shape: [dModel] },
-    { name: `${name}.bias`, shape: [dModel], initial: 0 },
-  ];
-  const matrix = (name: string, out: number, inputs: number, biased = true): ParameterSpec[] => [
-    { name: `${name}.weight`, shape: [out, inputs] },
-    ...(biased ? [{ name: `${name}.bias`, shape: [out], initial: 0 } as const] : []),
-  ];
-  const blocks = Array.from({ length: layers }, (_, layer) => {
-    const at = `gpt_neox.layers.${layer}.`;
-    return [
-      ...norm(`${at}input_layernorm`),
-      ...norm(`${at}post_attention_layernorm`),
-      ...matrix(`${at}attention.query_key_value`, 3 * dModel, dModel, bias),
-      ...matrix(`${at}attention.dense`, dModel, dModel, bias),
-      ...matrix(`${at}mlp.dense_h_to_4h`, dMlp, dModel),
-      ...matrix(`${at}mlp.dense_4h_to_h`, dModel, dMlp),
-    ];
-  });
-  return [
-    { name: "gpt_neox.embed_in.weight", shape: [vocabulary, dModel] },
-    ...blocks.flat(),
-    ...norm("gpt_neox.final_layer_norm"),
-    {
-      name: "embed_out.weight",
-      aliases: ["lm_head.weight"],
-      shape: [vocabulary, dModel],
-      ...(tiedEmbeddings ? { sameAs: "gpt_neox.embed_in.weight" } : {}),
-    },
-  ];
-}
-
 /** GPT-NeoX (2204.06745) and Pythia (2304.01373): LayerNorm, biases, rotated quarters of heads, attention and MLP in parallel. */
-export const gptNeoX: Family = {
-  unembedding: "embed_out.weight",
-  finalNorm: "gpt_neox.final_layer_norm.weight",
-  normOffset: 0,
-  small: {
-    layers: 2,
-    dModel: 64,
-    heads: 4,
-    kvHeads: 4,
-    dHead: 16,
-    dMlp: 128,
-    vocabulary: 256,
-    contextSize: 128,
-    ropeBase: 10_000,
-    normEpsilon: 1e-5,
-    tiedEmbeddings: false,
-    endTokens: [],
-    activation: "gelu",
-    dRotary: 4,
-    attentionBias: true,
-    parallelResidual: true,
+export const gptNeoX: Family = layerNormLike(
+  {
+    parse,
+    configFields,
+    small: {
+      ...layerNormLikeSmall,
+      ropeBase: 10_000,
+      tiedEmbeddings: false,
+      activation: "gelu",
+      dRotary: 4,
+      attentionBias: true,
+      parallelResidual: true,
+    },
   },
-  parse,
-  configFields,
-  layout: (config) => ({
-    norms: "before",
-    positions: "rotary",
-    queryKeyNorm: null,
-    gated: false,
-    parallel: config.parallelResidual ?? false,
-  }),
-  parameters,
-  bind(config, weights, device) {
-    const { heads, kvHeads, dHead, contextSize, ropeBase = 10_000 } = config;
-    const rotary = new Rotary({
-      device,
-      dRotary: config.dRotary ?? dHead,
-      base: ropeBase,
-      contextSize,
-      scaling: config.ropeScaling,
-    });
-    rotary.prepare(Math.min(contextSize, 2_048));
-    const norm = (name: string): Norm => ({
-      kind: "layer",
-      weight: weights.vector(`${name}.weight`),
-      bias: weights.vector(`${name}.bias`),
-      epsilon: config.normEpsilon,
-    });
-    const matrix = (name: string, bias = true) => findProjection(weights, name, { bias });
-    const layer = (index: number): DecoderLayer => {
-      const at = `gpt_neox.layers.${index}.`;
-      const bias = config.attentionBias ?? false;
-      return {
-        attentionNorms: {
-          before: { site: "ln1", norm: norm(`${at}input_layernorm`) },
-          after: null,
-        },
-        attention: {
-          heads,
-          kvHeads,
-          dHead,
-          projections: {
-            kind: "fused",
-            all: matrix(`${at}attention.query_key_value`, bias),
-            order: "heads",
-          },
-          output: matrix(`${at}attention.dense`, bias),
-          queryKeyNorm: null,
-          rotary,
-          scale: 1 / Math.sqrt(dHead),
-          softCap: null,
-          window: null,
-        },
-        mlpNorms: {
-          before: { site: "ln2", norm: norm(`${at}post_attention_layernorm`) },
-          after: null,
-        },
-        mlp: {
-          gate: null,
-          up: matrix(`${at}mlp.dense_h_to_4h`),
-          down: matrix(`${at}mlp.dense_4h_to_h`),
-        },
-      };
-    };
-    return new Decoder({
-      device,
-      embedding: weights.matrix("gpt_neox.embed_in.weight"),
-      embeddingScale: null,
-      positions: null,
-      layers: Array.from({ length: config.layers }, (_, index) => layer(index)),
-      activation: config.activation ?? "silu",
-      parallel: config.parallelResidual ?? false,
-      finalNorm: norm("gpt_neox.final_layer_norm"),
-      unembedding: weights.matrix("embed_out.weight"),
-      logitSoftCap: null,
-      rotaries: [rotary],
-    });
+  {
+    embedding: "gpt_neox.embed_in.weight",
+    positions: null,
+    block: (layer) => `gpt_neox.layers.${layer}.`,
+    parts: {
+      attentionNorm: "input_layernorm",
+      queryKeyValue: "attention.query_key_value",
+      attentionOutput: "attention.dense",
+      mlpNorm: "post_attention_layernorm",
+      up: "mlp.dense_h_to_4h",
+      down: "mlp.dense_4h_to_h",
+    },
+    finalNorm: "gpt_neox.final_layer_norm",
+    unembedding: "embed_out.weight",
+    order: "heads",
+    transposed: false,
+    aliases: (name) => (name === "embed_out.weight" ? ["lm_head.weight"] : []),
+    attentionBias: (config) => config.attentionBias ?? false,
+    scale: ({ dHead }) => 1 / Math.sqrt(dHead),
   },
-};
+);

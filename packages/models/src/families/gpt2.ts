@@ -1,7 +1,4 @@
 import * as z from "zod";
-import { Decoder, type DecoderLayer } from "../blocks/decoder.ts";
-import type { Norm } from "../blocks/norm.ts";
-import { findProjection } from "../blocks/projection.ts";
 import type { ModelConfig } from "../config.ts";
 import { configInvalid, configUnsupported } from "../config-errors.ts";
 import {
@@ -13,7 +10,8 @@ import {
   readFields,
   size,
 } from "./config-fields.ts";
-import type { Family, ParameterSpec } from "./family.ts";
+import type { Family } from "./family.ts";
+import { layerNormLike, layerNormLikeSmall } from "./layer-norm-like.ts";
 
 /** With the defaults of transformers' `GPT2Config`. */
 const schema = z.looseObject({
@@ -83,114 +81,29 @@ function configFields(config: ModelConfig): Record<string, unknown> {
   };
 }
 
-/** Checkpoints of the model without its head, such as the first ones, have names without `transformer.`. */
-function spec(name: string, shape: readonly number[], more: Partial<ParameterSpec> = {}) {
-  return { name: `transformer.${name}`, aliases: [name], shape, ...more };
-}
-
-function parameters(config: ModelConfig): ParameterSpec[] {
-  const { dModel, dMlp, vocabulary, contextSize, layers, tiedEmbeddings } = config;
-  const norm = (name: string) => [
-    spec(`${name}.weight`, [dModel]),
-    spec(`${name}.bias`, [dModel], { initial: 0 }),
-  ];
-  const matrix = (name: string, inputs: number, outputs: number) => [
-    spec(`${name}.weight`, [inputs, outputs], { transposed: true }),
-    spec(`${name}.bias`, [outputs], { initial: 0 }),
-  ];
-  const blocks = Array.from({ length: layers }, (_, layer) => [
-    ...norm(`h.${layer}.ln_1`),
-    ...matrix(`h.${layer}.attn.c_attn`, dModel, 3 * dModel),
-    ...matrix(`h.${layer}.attn.c_proj`, dModel, dModel),
-    ...norm(`h.${layer}.ln_2`),
-    ...matrix(`h.${layer}.mlp.c_fc`, dModel, dMlp),
-    ...matrix(`h.${layer}.mlp.c_proj`, dMlp, dModel),
-  ]);
-  return [
-    spec("wte.weight", [vocabulary, dModel]),
-    spec("wpe.weight", [contextSize, dModel]),
-    ...blocks.flat(),
-    ...norm("ln_f"),
-    {
-      name: "lm_head.weight",
-      shape: [vocabulary, dModel],
-      ...(tiedEmbeddings ? { sameAs: "transformer.wte.weight" } : {}),
-    },
-  ];
-}
-
 /** GPT-2: LayerNorm, learned positions, biases everywhere, and weights stored `[in, out]`. */
-export const gpt2: Family = {
-  unembedding: "lm_head.weight",
-  finalNorm: "transformer.ln_f.weight",
-  normOffset: 0,
-  small: {
-    layers: 2,
-    dModel: 64,
-    heads: 4,
-    kvHeads: 4,
-    dHead: 16,
-    dMlp: 128,
-    vocabulary: 256,
-    contextSize: 128,
-    normEpsilon: 1e-5,
-    tiedEmbeddings: true,
-    endTokens: [],
-    activation: "geluTanh",
+export const gpt2: Family = layerNormLike(
+  { parse, configFields, small: { ...layerNormLikeSmall, activation: "geluTanh" } },
+  {
+    embedding: "transformer.wte.weight",
+    positions: "transformer.wpe.weight",
+    block: (layer) => `transformer.h.${layer}.`,
+    parts: {
+      attentionNorm: "ln_1",
+      queryKeyValue: "attn.c_attn",
+      attentionOutput: "attn.c_proj",
+      mlpNorm: "ln_2",
+      up: "mlp.c_fc",
+      down: "mlp.c_proj",
+    },
+    finalNorm: "transformer.ln_f",
+    unembedding: "lm_head.weight",
+    order: "thirds",
+    transposed: true,
+    // Checkpoints of the model without its head, such as the first ones, have names without `transformer.`.
+    aliases: (name) => (name.startsWith("transformer.") ? [name.slice("transformer.".length)] : []),
+    attentionBias: () => true,
+    scale: ({ attentionScale, dHead, scaleByLayer }, layer) =>
+      (attentionScale ?? 1 / Math.sqrt(dHead)) / (scaleByLayer ? layer + 1 : 1),
   },
-  parse,
-  configFields,
-  layout: () => ({
-    norms: "before",
-    positions: "learned",
-    queryKeyNorm: null,
-    gated: false,
-    parallel: false,
-  }),
-  parameters,
-  bind(config, weights, device) {
-    const { heads, kvHeads, dHead, normEpsilon: epsilon } = config;
-    const norm = (name: string): Norm => ({
-      kind: "layer",
-      weight: weights.vector(`transformer.${name}.weight`),
-      bias: weights.vector(`transformer.${name}.bias`),
-      epsilon,
-    });
-    const matrix = (name: string) =>
-      findProjection(weights, `transformer.${name}`, { bias: true, transposed: true });
-    const layer = (index: number): DecoderLayer => {
-      const at = `h.${index}.`;
-      const scale = config.attentionScale ?? 1 / Math.sqrt(dHead);
-      return {
-        attentionNorms: { before: { site: "ln1", norm: norm(`${at}ln_1`) }, after: null },
-        attention: {
-          heads,
-          kvHeads,
-          dHead,
-          projections: { kind: "fused", all: matrix(`${at}attn.c_attn`), order: "thirds" },
-          output: matrix(`${at}attn.c_proj`),
-          queryKeyNorm: null,
-          rotary: null,
-          scale: config.scaleByLayer ? scale / (index + 1) : scale,
-          softCap: null,
-          window: null,
-        },
-        mlpNorms: { before: { site: "ln2", norm: norm(`${at}ln_2`) }, after: null },
-        mlp: { gate: null, up: matrix(`${at}mlp.c_fc`), down: matrix(`${at}mlp.c_proj`) },
-      };
-    };
-    return new Decoder({
-      device,
-      embedding: weights.matrix("transformer.wte.weight"),
-      embeddingScale: null,
-      positions: weights.matrix("transformer.wpe.weight"),
-      layers: Array.from({ length: config.layers }, (_, index) => layer(index)),
-      activation: config.activation ?? "silu",
-      parallel: false,
-      finalNorm: norm("ln_f"),
-      unembedding: weights.matrix("lm_head.weight"),
-      logitSoftCap: null,
-      rotaries: [],
-    });
-  },
-};
+);

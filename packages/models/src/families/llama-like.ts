@@ -75,7 +75,6 @@ export function llamaLikeConfig(
     dHead,
     dMlp: fields.intermediate_size,
     vocabulary: fields.vocab_size,
-    contextSize: fields.max_position_embeddings,
     ...rope,
     normEpsilon: fields.rms_norm_eps,
     tiedEmbeddings: fields.tie_word_embeddings,

@@ -1,6 +1,7 @@
 // Rotary embeddings in the families' configurations.
+import type { RopeScaling } from "@latentkit/tensor";
 import * as z from "zod";
-import type { ModelConfig, ModelRopeScaling } from "../config.ts";
+import type { ModelConfig } from "../config.ts";
 import { configInvalid, configUnsupported } from "../config-errors.ts";
 import { present, size } from "./config-fields.ts";
 
@@ -22,6 +23,8 @@ export const ropeSchema = z.looseObject({
   mscale: z.number().nullish(),
   mscale_all_dim: z.number().nullish(),
   truncate: z.boolean().nullish(),
+  short_factor: z.array(positive).nullish(),
+  long_factor: z.array(positive).nullish(),
 });
 
 /** One set of rotary parameters. */
@@ -30,6 +33,7 @@ export type RopeFields = z.infer<typeof ropeSchema>;
 /** Fields of a configuration with one kind of rotary embedding. */
 export const ropeFields = {
   max_position_embeddings: size,
+  original_max_position_embeddings: size.nullish(),
   // transformers 4
   rope_theta: positive.nullish(),
   rope_scaling: ropeSchema.nullish(),
@@ -48,13 +52,14 @@ export interface RopeOptions {
 }
 
 /**
- * Base, scaling and width of rotary embeddings, as either transformers writes them.
+ * Base, scaling and width of rotary embeddings, as either transformers writes them, and the context that they reach.
  *
  * @throws ConfigError `MODEL_UNSUPPORTED` for a type of scaling that is not supported; `CONFIG_INVALID` for one without its numbers
  */
 export function ropeOf(
   fields: {
     readonly max_position_embeddings: number;
+    readonly original_max_position_embeddings?: number | null | undefined;
     readonly rope_theta?: number | null | undefined;
     readonly rope_scaling?: RopeFields | null | undefined;
     readonly partial_rotary_factor?: number | null | undefined;
@@ -62,7 +67,7 @@ export function ropeOf(
   },
   { dHead, base = 10_000, partial = 1 }: RopeOptions,
   where: string | undefined,
-): Pick<ModelConfig, "dRotary" | "ropeScaling"> & { readonly ropeBase: number } {
+): Pick<ModelConfig, "contextSize" | "dRotary" | "ropeScaling"> & { readonly ropeBase: number } {
   const rope = fields.rope_scaling ?? fields.rope_parameters ?? {};
   const factor =
     rope.partial_rotary_factor ??
@@ -70,10 +75,16 @@ export function ropeOf(
     fields.partial_rotary_factor ??
     partial;
   const dRotary = Math.floor(dHead * factor);
+  const { max_position_embeddings: positions, original_max_position_embeddings: original } = fields;
+  const scaling = scalingOf(rope, { positions, original: original ?? null, dRotary }, where);
   return {
+    contextSize:
+      scaling?.type === "dynamic"
+        ? Math.max(positions, Math.floor(positions * scaling.factor))
+        : positions,
     ropeBase: rope.rope_theta ?? fields.rope_parameters?.rope_theta ?? fields.rope_theta ?? base,
     ...present({
-      ropeScaling: scalingOf(rope, fields.max_position_embeddings, where),
+      ropeScaling: scaling,
       dRotary: dRotary === dHead ? undefined : dRotary,
     }),
   };
@@ -81,21 +92,50 @@ export function ropeOf(
 
 function scalingOf(
   rope: RopeFields,
-  contextSize: number,
+  {
+    positions,
+    original,
+    dRotary,
+  }: {
+    /** `max_position_embeddings`. */
+    readonly positions: number;
+    /** `original_max_position_embeddings` beside it, which goes before that of the scaling. */
+    readonly original: number | null;
+    readonly dRotary: number;
+  },
   where: string | undefined,
-): ModelRopeScaling | undefined {
+): RopeScaling | undefined {
   const type = rope.rope_type ?? rope.type ?? "default";
   const number = (name: "factor" | "high_freq_factor" | "low_freq_factor"): number => {
     const value = rope[name];
     if (value !== null && value !== undefined) return value;
     throw configInvalid(`rope scaling "${type}" has no ${name}`, where);
   };
-  const originalPositions = rope.original_max_position_embeddings ?? contextSize;
+  const divisors = (name: "long_factor" | "short_factor"): readonly number[] => {
+    const values = rope[name] ?? [];
+    if (values.length === dRotary / 2) return values;
+    throw configInvalid(
+      `rope scaling "${type}" has ${values.length} numbers in ${name} for ${dRotary / 2} pairs of rotated features`,
+      where,
+    );
+  };
+  const originalPositions = original ?? rope.original_max_position_embeddings ?? positions;
   switch (type) {
     case "default":
       return undefined;
     case "linear":
       return { type, factor: number("factor") };
+    case "dynamic":
+      return { type, factor: number("factor"), originalPositions: positions };
+    case "longrope":
+      return {
+        type,
+        shortFactor: divisors("short_factor"),
+        longFactor: divisors("long_factor"),
+        originalPositions,
+        factor: rope.factor ?? positions / originalPositions,
+        ...present({ attentionFactor: rope.attention_factor ?? undefined }),
+      };
     case "llama3":
       return {
         type,
@@ -107,7 +147,7 @@ function scalingOf(
     case "yarn":
       return {
         type,
-        factor: rope.factor ?? contextSize / originalPositions,
+        factor: rope.factor ?? positions / originalPositions,
         originalPositions,
         ...present({
           attentionFactor: rope.attention_factor ?? undefined,
@@ -119,7 +159,7 @@ function scalingOf(
         }),
       };
     default: {
-      const supported = 'rope type "default", "linear", "llama3" or "yarn"';
+      const supported = 'rope type "default", "linear", "dynamic", "llama3", "yarn" or "longrope"';
       throw configUnsupported(`rope scaling "${type}"`, supported, where);
     }
   }
@@ -134,14 +174,18 @@ export function ropeJson(config: ModelConfig): Record<string, unknown> {
     rope_parameters: { ...(scaling ?? { rope_type: "default" }), ...partial, rope_theta: ropeBase },
     rope_theta: ropeBase,
     ...partial,
+    // Of this scaling they are the positions that it starts from.
+    ...(config.ropeScaling?.type === "dynamic"
+      ? { max_position_embeddings: config.ropeScaling.originalPositions }
+      : {}),
     ...(scaling === undefined ? {} : { rope_scaling: scaling }),
   };
 }
 
-function scalingJson(scaling: ModelRopeScaling | undefined): Record<string, unknown> | undefined {
+function scalingJson(scaling: RopeScaling | undefined): Record<string, unknown> | undefined {
   if (scaling === undefined) return undefined;
   const { type, factor } = scaling;
-  if (type === "linear") return { rope_type: type, factor };
+  if (type === "linear" || type === "dynamic") return { rope_type: type, factor };
   const original = {
     rope_type: type,
     factor,
@@ -152,6 +196,14 @@ function scalingJson(scaling: ModelRopeScaling | undefined): Record<string, unkn
       ...original,
       low_freq_factor: scaling.lowFrequencyFactor,
       high_freq_factor: scaling.highFrequencyFactor,
+    };
+  }
+  if (type === "longrope") {
+    return {
+      ...original,
+      short_factor: scaling.shortFactor,
+      long_factor: scaling.longFactor,
+      ...present({ attention_factor: scaling.attentionFactor }),
     };
   }
   return {

@@ -39,6 +39,8 @@ export interface GeneratedToken {
 export interface LastPosition {
   /** `[vocabulary]`. */
   readonly logits: Float32Array;
+  /** `log(sum(e^logit))`. */
+  readonly logSumExp: number;
   readonly captured: ReadonlyMap<string, Float32Array>;
 }
 
@@ -86,11 +88,15 @@ export class Continuation {
   }
 
   /** Chooses the next token by what the model gave at the last position. */
-  next({ logits, captured }: LastPosition): GeneratedToken {
+  next({ logits, logSumExp, captured }: LastPosition): GeneratedToken {
     const { prompt, limit, stopTokens, sampling, alternatives } = this.#options;
     const index = this.#tokens.length - prompt.length;
     const chooseBy = this.#processed(logits);
-    const { token, logProbability } = sampleToken(logits, { ...sampling, chooseBy }, this.#random);
+    const { token, logProbability } = sampleToken(
+      logits,
+      { ...sampling, chooseBy, logSumExp },
+      this.#random,
+    );
     this.#tokens.push(token);
     const ended = stopTokens.has(token) ? "stop" : index + 1 === limit ? "length" : null;
     const { text, stop } = this.#piece(token, ended !== null);
@@ -101,7 +107,7 @@ export class Continuation {
       token,
       text,
       logProbability,
-      alternatives: alternatives === 0 ? [] : mostProbable(logits, alternatives),
+      alternatives: alternatives === 0 ? [] : mostProbable(logits, alternatives, logSumExp),
       finish: stop === null ? ended : "stop",
       stopString: stop,
       captured,

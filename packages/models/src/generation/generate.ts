@@ -1,10 +1,12 @@
 import {
   ConfigError,
+  internalFault,
   type LongCallOptions,
   Random,
   throwIfAborted,
   yieldToEventLoop,
 } from "@latentkit/core";
+import { logSumExp } from "@latentkit/tensor";
 import type { SiteEdit } from "../hook-run.ts";
 import type { KvCache } from "../kv-cache.ts";
 import type { LanguageModel } from "../language-model.ts";
@@ -101,7 +103,7 @@ export async function* generate(
 }
 
 /** Never read: there is one of these for each continuation. */
-const nothing: LastPosition = { logits: new Float32Array(), captured: new Map() };
+const nothing: LastPosition = { logits: new Float32Array(), logSumExp: 0, captured: new Map() };
 
 function replaced(cache: KvCache, rows: readonly number[]): KvCache {
   const picked = cache.select(rows);
@@ -135,12 +137,16 @@ async function lastPositions(
       promptLengths: inputs.map(({ promptLength }) => promptLength),
     },
   );
-  // Never null: logits were asked for.
-  const all = result.logits === null ? new Float32Array() : await result.logits.floats();
+  const { logits } = result;
+  if (logits === null) throw internalFault("a run that was asked for logits gave none");
+  // On the device, where all threads share it: on the host it takes as long as a layer.
+  using sums = logSumExp(logits, { axis: -1 });
+  const [all, logSums] = [await logits.floats(), await sums.floats()];
   const sites = await capturedRows(result.captured, cache.starts);
   const { vocabulary } = model.config;
   return inputs.map((_, row) => ({
     logits: all.subarray(row * vocabulary, (row + 1) * vocabulary),
+    logSumExp: logSums[row] ?? Number.NaN,
     captured: new Map(sites.map(({ site, rows }) => [site, rows[row] ?? new Float32Array()])),
   }));
 }

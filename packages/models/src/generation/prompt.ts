@@ -6,7 +6,7 @@ import type { LanguageModel } from "../language-model.ts";
 export interface Prompt {
   /** Plain text, encoded without special tokens. */
   readonly prompt?: string | undefined;
-  /** A conversation, rendered by the tokenizer's chat template up to where the assistant speaks. */
+  /** A conversation, see {@link chatPromptTokens}. */
   readonly messages?: readonly ChatMessage[] | undefined;
   /** Token ids as they are. */
   readonly tokens?: ArrayLike<number> | undefined;
@@ -58,13 +58,31 @@ export function promptTokens(
     tokens ??
     (messages === undefined
       ? tokenizerOf(model).encode(prompt ?? "").ids
-      : renderChat(tokenizerOf(model), messages, { addGenerationPrompt: true }).ids);
+      : chatPromptTokens(tokenizerOf(model), messages));
   if (ids.length > 0) return Array.from(ids);
   throw new ConfigError({
     code: "PROMPT_INVALID",
     message: "the prompt has no tokens",
     fix: "give a prompt of at least one token, for example the model's bos token",
   });
+}
+
+/**
+ * A conversation by the tokenizer's chat template, up to where the assistant goes on: at the beginning of its next turn, or, where the
+ * last message is the assistant's, at the end of its words (a prefilled answer, `continue_final_message` of transformers).
+ *
+ * @throws ConfigError as `renderChat`
+ */
+export function chatPromptTokens(
+  tokenizer: Tokenizer,
+  messages: readonly ChatMessage[],
+): Int32Array<ArrayBuffer> {
+  const prefilled = messages.at(-1)?.role === "assistant";
+  return renderChat(
+    tokenizer,
+    messages,
+    prefilled ? { continueFinalMessage: true } : { addGenerationPrompt: true },
+  ).ids;
 }
 
 function tokenizerOf(model: LanguageModel): Tokenizer {

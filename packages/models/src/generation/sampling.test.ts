@@ -39,6 +39,15 @@ function expected(
 }
 
 describe("sampleToken", () => {
+  it("takes a sum of exponentials that is at hand", () => {
+    const logits = Float32Array.of(1, 3, 3, 2);
+    const given = { logSumExp: 5 };
+    expect(sampleToken(logits, given, new Random(0))).toEqual({ token: 1, logProbability: -2 });
+    expect(mostProbable(logits, 1, 5)).toEqual([{ token: 1, logProbability: -2 }]);
+    const spoilt = Float32Array.of(1, Number.NaN);
+    expect(() => mostProbable(spoilt, 1, 5)).toThrow("NaN");
+  });
+
   it("takes the largest logit when greedy, the first of equals", () => {
     const sampled = sampleToken(Float32Array.of(1, 3, 3, 2), {}, new Random(0));
     expect(sampled.token).toBe(1);

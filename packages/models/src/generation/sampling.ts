@@ -25,6 +25,8 @@ export interface SampledToken {
 export interface SampleOptions extends SamplingOptions {
   /** Logits to choose by in place of the model's own: those that processors have changed. */
   readonly chooseBy?: Float32Array | undefined;
+  /** `log(sum(e^logit))` of the model's own logits, where it is at hand: it takes longer than all the rest of a greedy choice. */
+  readonly logSumExp?: number | undefined;
 }
 
 /** @throws ConfigError `SAMPLING_INVALID` for a value outside its range */
@@ -62,12 +64,13 @@ export function sampleToken(
   random: Random,
 ): SampledToken {
   const { temperature = 0, topK = logits.length, topP = 1, minP = 0 } = options;
-  const own = summary(logits);
+  const own = mostLikely(logits);
   const scores = options.chooseBy ?? logits;
-  const { best } = options.chooseBy === undefined ? own : summary(options.chooseBy);
+  const best = options.chooseBy === undefined ? own : mostLikely(options.chooseBy);
+  const logSumExp = options.logSumExp ?? logSumExpOf(logits, own);
   const picked = (token: number): SampledToken => ({
     token,
-    logProbability: (logits[token] ?? 0) - own.logSumExp,
+    logProbability: (logits[token] ?? 0) - logSumExp,
   });
   if (temperature === 0) return picked(best);
 
@@ -87,16 +90,23 @@ export function sampleToken(
   return picked(tokens.findLast((token) => weight(token) > 0) ?? best);
 }
 
-/** The most probable tokens of the model's own distribution, with natural logarithms of their probabilities, in descending order. */
-export function mostProbable(logits: Float32Array, count: number): SampledToken[] {
-  const { logSumExp } = summary(logits);
+/**
+ * The most probable tokens of the model's own distribution, with natural logarithms of their probabilities, in descending order.
+ *
+ * @param known the logits' `log(sum(e^logit))`, where it is at hand
+ * @throws ConfigError `LOGITS_NOT_FINITE`, as {@link sampleToken} does
+ */
+export function mostProbable(logits: Float32Array, count: number, known?: number): SampledToken[] {
+  const best = mostLikely(logits);
+  const logSumExp = known ?? logSumExpOf(logits, best);
   return largest(logits, Math.min(count, logits.length)).map((token) => ({
     token,
     logProbability: (logits[token] ?? 0) - logSumExp,
   }));
 }
 
-function summary(logits: Float32Array): { best: number; logSumExp: number } {
+/** The token of the largest logit. @throws ConfigError `LOGITS_NOT_FINITE` */
+function mostLikely(logits: Float32Array): number {
   let best = 0;
   let top = Number.NEGATIVE_INFINITY;
   let nan = false;
@@ -117,9 +127,14 @@ function summary(logits: Float32Array): { best: number; logSumExp: number } {
       fix: "look at the edits of this run: one of them made the activations overflow",
     });
   }
+  return best;
+}
+
+function logSumExpOf(logits: Float32Array, best: number): number {
+  const top = logits[best] ?? 0;
   let sum = 0;
   for (const logit of logits) sum += Math.exp(logit - top);
-  return { best, logSumExp: top + Math.log(sum) };
+  return top + Math.log(sum);
 }
 
 /** The k largest, in descending order. */

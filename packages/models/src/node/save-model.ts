@@ -1,6 +1,6 @@
 import { MismatchError } from "@latentkit/core";
 import { writeFileAtomic, writeSafetensors } from "@latentkit/loaders/node";
-import { StoredWeight, type Tensor } from "@latentkit/tensor";
+import type { Tensor } from "@latentkit/tensor";
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { modelConfigJson, modelConfigText } from "../config-json.ts";
@@ -80,10 +80,12 @@ async function valuesOf(model: LanguageModel | ModelParts, name: string): Promis
     }
     return values instanceof Float32Array ? values : await values.floats();
   }
-  const weight = model.weight(name);
-  if (!(weight instanceof StoredWeight)) return weight.floats();
-  using copy = weight.dequantize();
-  return copy.floats();
+  const dense = model.denseWeight(name);
+  try {
+    return await dense.floats();
+  } finally {
+    if (dense !== model.weight(name)) dense.dispose();
+  }
 }
 
 function tokenOf(model: LanguageModel | ModelParts, name: "bos" | "pad"): number | null {
