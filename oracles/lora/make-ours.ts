@@ -6,14 +6,25 @@
  * Then `python oracles/lora/check_peft_reads.py`.
  */
 import { createReferenceBackend, Device } from "@latentkit/tensor";
-import { fileURLToPath } from "node:url";
 import { saveAdapter } from "../../packages/lora/src/node/save-adapter.ts";
-import { loadBase, ourAdapter, ourAdapters } from "../../packages/lora/src/testing/fixtures.ts";
+import {
+  familyFolder,
+  fixture,
+  loadBase,
+  ourAdapter,
+  ourAdapters,
+  ourFamilies,
+  ourFamilyAdapter,
+} from "../../packages/lora/src/testing/fixtures.ts";
 
 using device = new Device(createReferenceBackend());
 using model = await loadBase(device);
 for (const name of ourAdapters) {
   using adapter = ourAdapter(model, name);
-  const folder = new URL(`../../packages/lora/src/__fixtures__/ours/${name}`, import.meta.url);
-  await saveAdapter(adapter, fileURLToPath(folder));
+  await saveAdapter(adapter, fixture(`ours/${name}`));
+}
+for (const name of ourFamilies) {
+  using base = await loadBase(device, familyFolder(name));
+  using adapter = ourFamilyAdapter(base, name);
+  await saveAdapter(adapter, fixture(`ours/${name}`));
 }

@@ -1,6 +1,5 @@
 import { ConfigError } from "@latentkit/core";
 import { z } from "zod";
-import { type TargetModule, targetModules } from "./targets.ts";
 
 /** What an adapter is, beside its matrices. */
 export interface AdapterConfig {
@@ -10,7 +9,8 @@ export interface AdapterConfig {
   readonly alpha: number;
   /** Rank-stabilised scaling (2312.03732). */
   readonly rsLora: boolean;
-  readonly targetModules: readonly TargetModule[];
+  /** Names of linear layers, or ends of their names: see `adaptedModules`. */
+  readonly targetModules: readonly string[];
   /** Which blocks; null for all. */
   readonly layers: readonly number[] | null;
   /** Name or path of the model that it belongs to, as PEFT keeps it. */
@@ -23,8 +23,8 @@ export interface AdapterConfigInput {
   readonly alpha: number;
   /** Off by default. */
   readonly rsLora?: boolean | undefined;
-  /** All seven by default. */
-  readonly targetModules?: readonly TargetModule[] | undefined;
+  /** Names of linear layers, or ends of their names; all linear layers of the model's blocks by default. */
+  readonly targetModules?: readonly string[] | undefined;
   /** All by default. */
   readonly layers?: readonly number[] | null | undefined;
   readonly baseModel?: string | null | undefined;
@@ -34,10 +34,7 @@ const schema: z.ZodType<AdapterConfig> = z.object({
   rank: z.int().positive(),
   alpha: z.number().refine(Number.isFinite, "is not finite"),
   rsLora: z.boolean().default(false),
-  targetModules: z
-    .array(z.enum(targetModules))
-    .min(1)
-    .default([...targetModules]),
+  targetModules: z.array(z.string().min(1)).min(1),
   layers: z.array(z.int().nonnegative()).min(1).nullable().default(null),
   baseModel: z.string().nullable().default(null),
 });

@@ -7,7 +7,7 @@ import {
   adapterScale,
   parseAdapterConfig,
 } from "./adapter-config.ts";
-import { type AdaptedModule, adaptedModules } from "./targets.ts";
+import { type AdaptedModule, adaptedModules, targetModulesOf } from "./targets.ts";
 
 /** The two factors of one module's change. */
 export interface LowRankPair {
@@ -120,7 +120,12 @@ export interface CreateAdapterOptions extends AdapterConfigInput {
  * @throws ConfigError `ADAPTER_CONFIG`, `ADAPTER_TARGETS`
  */
 export function createAdapter({ model, seed, ...input }: CreateAdapterOptions): LoraAdapter {
-  const config = parseAdapterConfig({ ...input, baseModel: input.baseModel ?? model.name });
+  const { targetModules = targetModulesOf(model.config), baseModel = null } = input;
+  const config = parseAdapterConfig({
+    ...input,
+    targetModules,
+    baseModel: baseModel ?? model.name,
+  });
   const all = adaptedModules(model.config, config.targetModules, config.layers);
   const values = new Map(
     all.map(({ name, inputs, outputs }) => {

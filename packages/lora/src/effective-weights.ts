@@ -1,5 +1,5 @@
 import { DeviceError, MismatchError } from "@latentkit/core";
-import type { LanguageModel } from "@latentkit/models";
+import { type LanguageModel, linearLayers } from "@latentkit/models";
 import { add, matmul, type Tensor } from "@latentkit/tensor";
 import type { LoraAdapter } from "./adapter.ts";
 import { requireFactorShape } from "./adapter.ts";
@@ -11,24 +11,40 @@ export interface AdapterStrength {
 }
 
 /**
- * The weights that an adapter changes, by their Hugging Face names: `W + scale B A`, f32. Differentiable in A and B; call it where
- * the tape records, and give the result to `model.withWeights`. The tensors are the caller's, or the open scope's.
+ * The weights that an adapter changes, by their Hugging Face names: `W + scale B A`, f32, or its transpose where the model stores the
+ * weight `[in, out]`. Differentiable in A and B; call it where the tape records, and give the result to `model.withWeights`. The
+ * tensors are the caller's, or the open scope's.
  *
- * @throws DeviceError `DEVICE_MISMATCH`; MismatchError `ADAPTER_MODULES` or ShapeError `ADAPTER_SHAPE` for a model of other sizes
+ * @throws DeviceError `DEVICE_MISMATCH`; MismatchError `ADAPTER_MODULES` or ShapeError `ADAPTER_SHAPE` for a model of another
+ *   architecture or of other sizes
  */
 export function effectiveWeights(
   model: LanguageModel,
   adapter: LoraAdapter,
-  { scale = 1 }: AdapterStrength = {},
+  strength: AdapterStrength = {},
+): ReadonlyMap<string, Tensor> {
+  return changedWeights(model, adapter, strength, (name) => model.parameter(name));
+}
+
+/** {@link effectiveWeights} of the weights that `weightOf` gives, in scopes of their own. */
+export function changedWeights(
+  model: LanguageModel,
+  adapter: LoraAdapter,
+  { scale = 1 }: AdapterStrength,
+  weightOf: (name: string) => Tensor,
 ): ReadonlyMap<string, Tensor> {
   requireFits(model, adapter);
   const alpha = adapter.scale * scale;
   return new Map(
-    adapter.modules.map(({ name }) => {
+    adapter.modules.map(({ name, transposed }) => {
       const { a, b } = adapter.pair(name);
       const key = `${name}.weight`;
-      const weight = model.parameter(key);
-      const [changed] = model.device.scope(() => [add(weight, matmul(b, a, { alpha }))]);
+      const changed = model.device.scope(() => {
+        const change = transposed
+          ? matmul(a, b, { alpha, transposeA: true, transposeB: true })
+          : matmul(b, a, { alpha });
+        return add(weightOf(key), change);
+      });
       return [key, changed] as const;
     }),
   );
@@ -42,17 +58,16 @@ function requireFits(model: LanguageModel, adapter: LoraAdapter): void {
       fix: "make or load the adapter with the model that it is used with",
     });
   }
-  const deepest = adapter.modules.at(-1);
-  if (deepest !== undefined && deepest.layer >= model.config.layers) {
-    throw new MismatchError({
-      code: "ADAPTER_MODULES",
-      message: `the adapter changes ${deepest.name}, and the model has ${model.config.layers} layers`,
-      fix: "use the adapter with the model that it was trained on",
-    });
+  const layers = new Map(linearLayers(model.config).map((layer) => [layer.name, layer]));
+  for (const { name, inputs, outputs } of adapter.modules) {
+    const own = layers.get(name);
+    if (own === undefined) {
+      throw new MismatchError({
+        code: "ADAPTER_MODULES",
+        message: `the adapter changes ${name}, which a ${model.config.architecture} model of ${model.config.layers} layers does not have`,
+        fix: "use the adapter with the model that it was trained on",
+      });
+    }
+    requireFactorShape(`${name}.weight`, [own.outputs, own.inputs], [outputs, inputs]);
   }
-  for (const { name, inputs, outputs } of adapter.modules)
-    requireFactorShape(`${name}.weight`, model.parameter(`${name}.weight`).shape, [
-      outputs,
-      inputs,
-    ]);
 }

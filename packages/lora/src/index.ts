@@ -13,8 +13,8 @@ export type { AdapterStrength } from "./effective-weights.ts";
 export { parsePeftConfig, peftConfigOf } from "./peft/peft-config.ts";
 export type { PeftConfig } from "./peft/peft-config.ts";
 export { peftTensors, readPeftWeights } from "./peft/peft-weights.ts";
-export { adaptedModules, targetModules } from "./targets.ts";
-export type { AdaptedModule, TargetModule } from "./targets.ts";
+export { adaptedModules, targetModulesOf } from "./targets.ts";
+export type { AdaptedModule } from "./targets.ts";
 export { chatExample, exampleBatches, noTarget } from "./train/batch.ts";
 export type {
   AdapterBatch,
@@ -32,3 +32,4 @@ export type { AdapterHistory, AdapterStep } from "./train/history.ts";
 export { adapterGradients, trainAdapter } from "./train/train-adapter.ts";
 export type { TrainAdapterOptions } from "./train/train-adapter.ts";
 export { withAdapter } from "./with-adapter.ts";
+export type { AdaptedView } from "./with-adapter.ts";

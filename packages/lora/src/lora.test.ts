@@ -6,7 +6,7 @@ import {
   createAdapter,
   effectiveWeights,
   LoraAdapter,
-  targetModules,
+  targetModulesOf,
   withAdapter,
 } from "./index.ts";
 import { randomFactors } from "./testing/fixtures.ts";
@@ -87,7 +87,10 @@ describe("createAdapter", () => {
       expect(adapter.pair(name).a.shape).toEqual([3, inputs]);
       expect(adapter.pair(name).b.shape).toEqual([outputs, 3]);
     }
-    expect(new Set(adapter.modules.map(({ target }) => target))).toEqual(new Set(targetModules));
+    expect(new Set(adapter.modules.map(({ target }) => target))).toEqual(
+      new Set(["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]),
+    );
+    expect(adapter.config.targetModules).toEqual(targetModulesOf(model.config));
     expect(adapter.size).toBe(
       Object.values(adapter.parameters).reduce((sum, { a, b }) => sum + a.size + b.size, 0),
     );
@@ -98,7 +101,7 @@ describe("createAdapter", () => {
     [{ rank: 1.5 }, "ADAPTER_CONFIG"],
     [{ alpha: Number.NaN }, "ADAPTER_CONFIG"],
     [{ targetModules: [] }, "ADAPTER_CONFIG"],
-    [{ targetModules: ["lm_head"] }, "ADAPTER_CONFIG"],
+    [{ targetModules: ["lm_head"] }, "ADAPTER_TARGETS"],
     [{ layers: [2] }, "ADAPTER_TARGETS"],
     [{ layers: [-1] }, "ADAPTER_CONFIG"],
   ])("refuses %j", (wrong, code) => {

@@ -1,50 +1,33 @@
 import { ConfigError } from "@latentkit/core";
-import type { ModelConfig } from "@latentkit/models";
-
-/** The linear layers of a block that can be adapted, by PEFT's names, in forward order. */
-export const targetModules = [
-  "q_proj",
-  "k_proj",
-  "v_proj",
-  "o_proj",
-  "gate_proj",
-  "up_proj",
-  "down_proj",
-] as const;
-
-/** One of {@link targetModules}. */
-export type TargetModule = (typeof targetModules)[number];
+import { type LinearLayer, linearLayers, type ModelConfig } from "@latentkit/models";
 
 /** A linear layer that an adapter changes. */
-export interface AdaptedModule {
-  /** As Hugging Face names it, for example `model.layers.0.self_attn.q_proj`; its weight is `NAME.weight`. */
-  readonly name: string;
-  readonly layer: number;
-  readonly target: TargetModule;
-  readonly inputs: number;
-  readonly outputs: number;
+export interface AdaptedModule extends LinearLayer {
+  /** The last part of its name, for example `q_proj`. */
+  readonly target: string;
 }
 
 /**
- * The linear layers of a model that have one of these names, in forward order.
+ * The linear layers of a model's blocks by PEFT's names, in forward order: `q_proj` to `down_proj` for Llama and its like, `c_attn`,
+ * `c_proj` and `c_fc` for GPT-2, `query_key_value`, `dense`, `dense_h_to_4h` and `dense_4h_to_h` for GPT-NeoX.
+ */
+export function targetModulesOf(config: ModelConfig): readonly string[] {
+  return [...new Set(linearLayers(config).map(({ name }) => lastPart(name)))];
+}
+
+/**
+ * The linear layers of a model that have one of these names, in forward order. As in PEFT a name is the whole of a layer's name or its
+ * end, after a point: `c_proj` is that of attention and that of the MLP, `attn.c_proj` the former. Names that no layer has count for
+ * nothing, unless there are no others.
  *
- * @param layers which blocks; all of them for null
- * @throws ConfigError `ADAPTER_TARGETS` for no names, an unknown one, no layers or a layer that the model lacks
+ * @param layers which blocks, all of them for null; whole names count whatever their block
+ * @throws ConfigError `ADAPTER_TARGETS` for names that no layer has, no layers or a layer that the model lacks
  */
 export function adaptedModules(
   config: ModelConfig,
   targets: readonly string[],
   layers: readonly number[] | null,
 ): readonly AdaptedModule[] {
-  const unknown = targets.filter((name) => !targetModules.some((known) => known === name));
-  if (targets.length === 0 || unknown.length > 0) {
-    throw targetsError(
-      targets.length === 0
-        ? "no modules were named to adapt"
-        : `modules named ${unknown.join(", ")} cannot be adapted`,
-      `name some of ${targetModules.join(", ")}`,
-    );
-  }
   const chosen = layers ?? Array.from({ length: config.layers }, (_, layer) => layer);
   const outside = chosen.filter(
     (layer) => !Number.isInteger(layer) || layer < 0 || layer >= config.layers,
@@ -57,46 +40,28 @@ export function adaptedModules(
       `name layers from 0 to ${config.layers - 1}`,
     );
   }
-  const wanted = new Set(targets);
-  return [...new Set(chosen)]
-    .sort((a, b) => a - b)
-    .flatMap((layer) =>
-      targetModules
-        .filter((target) => wanted.has(target))
-        .map((target) => ({
-          name: `model.layers.${layer}.${blockOf(target)}.${target}`,
-          layer,
-          target,
-          ...sizesOf(config, target),
-        })),
-    );
+  const found = linearLayers(config)
+    .filter(
+      ({ name, layer }) =>
+        targets.includes(name) || (chosen.includes(layer) && isTarget(name, targets)),
+    )
+    .map((layer) => ({ ...layer, target: lastPart(layer.name) }));
+  if (found.length > 0) return found;
+  throw targetsError(
+    targets.length === 0
+      ? "no modules were named to adapt"
+      : `a ${config.architecture} model has no modules named ${targets.join(", ")}`,
+    `name some of ${targetModulesOf(config).join(", ")}`,
+  );
 }
 
-function blockOf(target: TargetModule): "mlp" | "self_attn" {
-  return target === "gate_proj" || target === "up_proj" || target === "down_proj"
-    ? "mlp"
-    : "self_attn";
+/** Whether PEFT takes a module of this name for one of the targets. */
+export function isTarget(name: string, targets: readonly string[]): boolean {
+  return targets.some((target) => name === target || name.endsWith(`.${target}`));
 }
 
-function sizesOf(
-  config: ModelConfig,
-  target: TargetModule,
-): { readonly inputs: number; readonly outputs: number } {
-  const { dModel, dMlp, heads, kvHeads, dHead } = config;
-  switch (target) {
-    case "q_proj":
-      return { inputs: dModel, outputs: heads * dHead };
-    case "k_proj":
-    case "v_proj":
-      return { inputs: dModel, outputs: kvHeads * dHead };
-    case "o_proj":
-      return { inputs: heads * dHead, outputs: dModel };
-    case "gate_proj":
-    case "up_proj":
-      return { inputs: dModel, outputs: dMlp };
-    case "down_proj":
-      return { inputs: dMlp, outputs: dModel };
-  }
+function lastPart(name: string): string {
+  return name.slice(name.lastIndexOf(".") + 1);
 }
 
 function targetsError(message: string, fix: string): ConfigError {

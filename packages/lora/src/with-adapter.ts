@@ -2,7 +2,7 @@ import { hashBytes } from "@latentkit/loaders";
 import type { LanguageModel, ModelIdentity } from "@latentkit/models";
 import { noGrad, type Tensor } from "@latentkit/tensor";
 import type { LoraAdapter } from "./adapter.ts";
-import { type AdapterStrength, effectiveWeights } from "./effective-weights.ts";
+import { type AdapterStrength, changedWeights } from "./effective-weights.ts";
 import { peftConfigOf } from "./peft/peft-config.ts";
 
 /** A model with an adapter merged in, see {@link withAdapter}. */
@@ -17,7 +17,7 @@ export interface AdaptedView extends Disposable {
  * The model with `W + scale B A` in place of each adapted weight: for inference, as fast as the base model. It is a copy of the adapted
  * weights and borrows the others, so the base model must outlive it; later changes of the adapter do not show in it.
  *
- * @throws what {@link effectiveWeights} throws
+ * @throws what `effectiveWeights` throws
  *
  * @example
  * using adapted = await withAdapter(model, adapter);
@@ -30,7 +30,10 @@ export async function withAdapter(
 ): Promise<AdaptedView> {
   const identity = await adaptedIdentity(model, adapter, scale);
   const { device } = model;
-  const merged = noGrad(device, () => effectiveWeights(model, adapter, { scale }));
+  const merged = noGrad(device, () =>
+    // A copy of a stored weight is needed once, so that the model need not keep it.
+    changedWeights(model, adapter, { scale }, (name) => model.denseWeight(name)),
+  );
   const weights: Tensor[] = [...merged.values()].map((weight) => device.keep(weight));
   const view = model.withWeights(merged, identity);
   const dispose = (): void => {
@@ -48,7 +51,7 @@ async function adaptedIdentity(
 ): Promise<ModelIdentity> {
   const base = model.identity();
   const parts: Uint8Array[] = [
-    new TextEncoder().encode(JSON.stringify({ ...peftConfigOf(adapter.config), scale })),
+    new TextEncoder().encode(JSON.stringify({ ...peftConfigOf(adapter), scale })),
   ];
   for (const { a, b } of (await adapter.values()).values())
     for (const { buffer, byteOffset, byteLength } of [a, b])

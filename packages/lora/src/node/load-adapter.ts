@@ -1,10 +1,11 @@
-import { openSafetensorsFile, readJson } from "@latentkit/loaders/node";
+import { readJson } from "@latentkit/loaders/node";
 import { join } from "node:path";
 import { z } from "zod";
 import type { AdaptedModel, LoraAdapter } from "../adapter.ts";
 import { parsePeftConfig } from "../peft/peft-config.ts";
 import { readPeftWeights } from "../peft/peft-weights.ts";
 import { files } from "./files.ts";
+import { openAdapterWeights } from "./open-adapter-weights.ts";
 
 /** How {@link loadAdapter} reads. */
 export interface LoadAdapterOptions {
@@ -25,7 +26,7 @@ export async function loadAdapter(
 ): Promise<LoraAdapter> {
   const path = join(folder, files.config);
   const config = parsePeftConfig(await readJson(path, z.unknown()), path);
-  const store = await openSafetensorsFile(join(folder, files.weights), signal);
+  const store = await openAdapterWeights(folder, signal);
   try {
     return await readPeftWeights(store, config, model, signal);
   } finally {

@@ -3,7 +3,7 @@ import { LatentkitError } from "@latentkit/core";
 import { encodeSafetensors, type TensorToWrite } from "@latentkit/loaders";
 import type { LanguageModel } from "@latentkit/models";
 import { createReferenceBackend, Device } from "@latentkit/tensor";
-import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -224,6 +224,15 @@ describe("what is refused", () => {
     });
     await writeFile(join(folder, "adapter_model.safetensors"), encodeSafetensors(change(tensors)));
     await expect(loadAdapter(folder, { model })).rejects.toMatchObject({ code });
+  });
+
+  it("a pickle, which is never executed", async () => {
+    const folder = await withConfig({});
+    await rename(join(folder, "adapter_model.safetensors"), join(folder, "adapter_model.bin"));
+    await expect(loadAdapter(folder, { model })).rejects.toMatchObject({
+      code: "ADAPTER_UNSUPPORTED",
+      message: expect.stringContaining("adapter_model.bin, a pickle"),
+    });
   });
 
   it("a folder without weights", async () => {

@@ -38,7 +38,7 @@ export async function saveAdapter(
     });
   await writeFileAtomic(
     join(folder, files.config),
-    `${JSON.stringify(peftConfigOf(adapter.config), null, 2)}\n`,
+    `${JSON.stringify(peftConfigOf(adapter), null, 2)}\n`,
     { signal },
   );
 }

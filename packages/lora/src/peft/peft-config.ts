@@ -1,7 +1,7 @@
 import { ConfigError, FormatError } from "@latentkit/core";
 import { z } from "zod";
-import { type AdapterConfig, describeIssues, parseAdapterConfig } from "../adapter-config.ts";
-import { type TargetModule, targetModules } from "../targets.ts";
+import { describeIssues, parseAdapterConfig } from "../adapter-config.ts";
+import type { LoraAdapter } from "../adapter.ts";
 
 /** `adapter_config.json` as PEFT writes it. What is not named here changes nothing that is computed, and is tolerated. */
 const peftSchema = z.looseObject({
@@ -15,7 +15,6 @@ const peftSchema = z.looseObject({
   bias: z.string().default("none"),
   init_lora_weights: z.union([z.boolean(), z.string()]).nullish(),
   use_dora: z.boolean().nullish(),
-  fan_in_fan_out: z.boolean().nullish(),
   lora_bias: z.boolean().nullish(),
   use_qalora: z.boolean().nullish(),
   modules_to_save: z.array(z.string()).nullish(),
@@ -41,16 +40,16 @@ export interface PeftConfig {
   readonly alpha: number;
   readonly rsLora: boolean;
   /** Null where the file has a pattern: the names of the weights then decide. */
-  readonly targetModules: readonly TargetModule[] | null;
+  readonly targetModules: readonly string[] | null;
   readonly layers: readonly number[] | null;
   readonly baseModel: string | null;
 }
 
 /**
- * Reads `adapter_config.json`.
+ * Reads `adapter_config.json`. `fan_in_fan_out` is left to the model, which says how each weight is stored, as in PEFT.
  *
  * @throws FormatError `ADAPTER_CONFIG` for fields that are missing or of the wrong type; ConfigError `ADAPTER_UNSUPPORTED` for another
- *   kind of adapter or a feature that is not implemented, naming it, and for modules other than a block's linear layers
+ *   kind of adapter or a feature that is not implemented, naming it
  */
 export function parsePeftConfig(raw: unknown, where?: string): PeftConfig {
   const parsed = peftSchema.safeParse(raw);
@@ -76,7 +75,7 @@ export function parsePeftConfig(raw: unknown, where?: string): PeftConfig {
     rank: fields.r,
     alpha: fields.lora_alpha,
     rsLora: fields.use_rslora,
-    targetModules: targetsOf(fields, where),
+    targetModules: Array.isArray(fields.target_modules) ? fields.target_modules : null,
     layers:
       fields.layers_to_transform === null || fields.layers_to_transform === undefined
         ? null
@@ -85,14 +84,18 @@ export function parsePeftConfig(raw: unknown, where?: string): PeftConfig {
   };
 }
 
-/** `adapter_config.json` for PEFT: the same configuration gives the same object. */
-export function peftConfigOf(config: AdapterConfig): Readonly<Record<string, unknown>> {
-  const { rank, alpha, rsLora, layers, baseModel } = parseAdapterConfig(config);
+/** `adapter_config.json` for PEFT: the same adapter gives the same object. */
+export function peftConfigOf({
+  config,
+  modules,
+}: Pick<LoraAdapter, "config" | "modules">): Readonly<Record<string, unknown>> {
+  const { rank, alpha, rsLora, layers, baseModel, targetModules } = parseAdapterConfig(config);
   return {
     alpha_pattern: {},
     base_model_name_or_path: baseModel,
     bias: "none",
-    fan_in_fan_out: false,
+    // PEFT sees at each module how its weight is stored, and warns where this says otherwise.
+    fan_in_fan_out: modules.every(({ transposed }) => transposed),
     inference_mode: true,
     init_lora_weights: true,
     layers_pattern: null,
@@ -104,7 +107,7 @@ export function peftConfigOf(config: AdapterConfig): Readonly<Record<string, unk
     peft_type: "LORA",
     r: rank,
     rank_pattern: {},
-    target_modules: config.targetModules,
+    target_modules: targetModules,
     task_type: "CAUSAL_LM",
     use_dora: false,
     use_rslora: rsLora,
@@ -123,7 +126,7 @@ function unsupportedFeatures(fields: PeftFields): readonly string[] {
     ...(fields.peft_type === "LORA" ? [] : [`peft_type "${fields.peft_type}"`]),
     ...(fields.bias === "none" ? [] : [`bias "${fields.bias}"`]),
     ...(changesBase ? [`init_lora_weights "${start}"`] : []),
-    ...(["use_dora", "fan_in_fan_out", "lora_bias", "use_qalora"] as const).flatMap((name) =>
+    ...(["use_dora", "lora_bias", "use_qalora"] as const).flatMap((name) =>
       fields[name] === true ? [name] : [],
     ),
     ...(
@@ -144,23 +147,4 @@ function unsupportedFeatures(fields: PeftFields): readonly string[] {
       ] as const
     ).flatMap((name) => (filled(fields[name]) ? [name] : [])),
   ];
-}
-
-function targetsOf(
-  { target_modules: given }: PeftFields,
-  where: string | undefined,
-): readonly TargetModule[] | null {
-  if (!Array.isArray(given)) return null;
-  // PEFT matches ends of names, so `self_attn.q_proj` is `q_proj`.
-  const names = given.map((name) => name.split(".").at(-1) ?? name);
-  const unknown = names.filter((name) => !targetModules.some((known) => known === name));
-  if (unknown.length > 0) {
-    throw new ConfigError({
-      code: "ADAPTER_UNSUPPORTED",
-      message: `the adapter changes ${unknown.join(", ")}; supported are ${targetModules.join(", ")}`,
-      fix: "merge this adapter into its model with PEFT (merge_and_unload), and load the merged model",
-      where,
-    });
-  }
-  return targetModules.filter((name) => names.includes(name));
 }

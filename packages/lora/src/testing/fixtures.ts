@@ -1,4 +1,4 @@
-// The tiny Llama that oracles/lora/make.py wrote, and adapters on it.
+// The tiny Llama that oracles/lora/make.py wrote, the small checkpoints of all families, and adapters on them.
 import { Random } from "@latentkit/core";
 import { openCheckpoint, openSafetensorsFile } from "@latentkit/loaders/node";
 import { type LanguageModel, loadModel } from "@latentkit/models";
@@ -11,8 +11,15 @@ export function fixture(name: string): string {
   return fileURLToPath(new URL(`../__fixtures__/${name}`, import.meta.url));
 }
 
-export async function loadBase(device: Device): Promise<LanguageModel> {
-  const checkpoint = await openCheckpoint(fixture("base"));
+/** The folder of a small checkpoint of `packages/models`. */
+export function familyFolder(name: string): string {
+  const families = "../../../models/src/__fixtures__/families/";
+  return fileURLToPath(new URL(families + name, import.meta.url));
+}
+
+/** Loads a folder, by default the tiny Llama. */
+export async function loadBase(device: Device, folder = fixture("base")): Promise<LanguageModel> {
+  const checkpoint = await openCheckpoint(folder);
   try {
     return await loadModel(checkpoint, { device });
   } finally {
@@ -20,13 +27,16 @@ export async function loadBase(device: Device): Promise<LanguageModel> {
   }
 }
 
-/** All tensors of a fixture as numbers. */
-export async function readFixture(name: string): Promise<{
+/** All tensors of a file, by default of a fixture, as numbers. */
+export async function readFixture(
+  name: string,
+  path = fixture(name),
+): Promise<{
   readonly floats: (tensor: string) => Float32Array;
   readonly rows: (tensor: string) => number[][];
   readonly names: readonly string[];
 }> {
-  const store = await openSafetensorsFile(fixture(name));
+  const store = await openSafetensorsFile(path);
   const values = new Map<string, { shape: readonly number[]; values: Float32Array }>();
   for (const tensor of store.names())
     values.set(tensor, {
@@ -72,6 +82,15 @@ export function ourAdapter(model: LanguageModel, name: (typeof ourAdapters)[numb
           baseModel: "base",
         });
   return randomFactors(model, made, 23);
+}
+
+/** Families of which PEFT is shown an adapter of ours, on all linear layers. */
+export const ourFamilies = ["gpt2", "gpt-neox", "gemma2"] as const;
+
+/** An adapter with random factors on a small checkpoint of that family, as `oracles/lora/make-ours.ts` saves it. */
+export function ourFamilyAdapter(model: LanguageModel, name: string): LoraAdapter {
+  using made = createAdapter({ model, rank: 2, alpha: 5, seed: 31, baseModel: name });
+  return randomFactors(model, made, 32);
 }
 
 /** The same kind of adapter with all factors normal. */
