@@ -5,7 +5,7 @@ import {
   yieldToEventLoop,
 } from "@latentkit/core";
 import { blockSite, type LanguageModel } from "@latentkit/models";
-import { capturedAt, layersOf } from "./head-outputs.ts";
+import { capturedAt, layersOf } from "./captured.ts";
 import { headStatistics, type HeadStatistics } from "./head-statistics.ts";
 
 /** Options of {@link attentionPatterns}. */

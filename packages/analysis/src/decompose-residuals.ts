@@ -1,6 +1,6 @@
 import { blockSite, type LanguageModel } from "@latentkit/models";
 import { stack, type Tensor } from "@latentkit/tensor";
-import { capturedAt, layersOf } from "./head-outputs.ts";
+import { capturedAt, layersOf } from "./captured.ts";
 import {
   type ComponentOptions,
   componentSites,

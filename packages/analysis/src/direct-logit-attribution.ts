@@ -1,9 +1,8 @@
 import type { LanguageModel } from "@latentkit/models";
 import { embedding, slice, type Tensor } from "@latentkit/tensor";
-import { capturedAt } from "./head-outputs.ts";
+import { capturedAt } from "./captured.ts";
 import { positionIn, tokenByRow } from "./places.ts";
 import { componentSites, componentValues, type ResidualComponent } from "./residual-components.ts";
-import { weightNames } from "./weight-names.ts";
 
 /** Options of {@link directLogitAttribution}. */
 export interface LogitAttributionOptions {
@@ -58,7 +57,6 @@ export async function directLogitAttribution(
   const parts = { heads: options.heads };
 
   const final = ["ln_final.hook_scale", "ln_final.hook_normalized"] as const;
-  const names = weightNames(model);
   const made = model.device.scope(() => {
     const capture = [...componentSites(model, parts), ...final];
     const run = model.run(tokens, { capture, logits: "none" });
@@ -70,15 +68,14 @@ export async function directLogitAttribution(
       components: componentValues(model, captured, parts),
       scale: capturedAt(captured, final[0]),
       normalized: capturedAt(captured, final[1]),
-      unembedding: embedding(model.weight(names.unembedding), ids),
+      unembedding: embedding(model.unembeddingWeight(), ids),
     };
   });
   const { components, scale, normalized, unembedding } = made;
   const disposed = [scale, normalized, unembedding, ...components.map(({ value }) => value)];
   try {
     const weight = await model.finalNormWeight().floats();
-    const bias =
-      names.finalNormBias === null ? null : await model.parameter(names.finalNormBias).floats();
+    const bias = (await model.finalNormBias()?.floats()) ?? null;
     const values = await Promise.all(components.map(({ value }) => value.floats()));
     const scales = await scale.floats();
     const finals = await normalized.floats();

@@ -2,14 +2,14 @@ export { attentionPatterns } from "./attention-patterns.ts";
 export type { AttentionPatternsOptions, HeadPattern } from "./attention-patterns.ts";
 export { accumulatedResiduals, decomposeResiduals } from "./decompose-residuals.ts";
 export type { AccumulatedResiduals, DecomposedResiduals } from "./decompose-residuals.ts";
+export { directionLogits } from "./direction-logits.ts";
+export type { DirectionLogitsOptions } from "./direction-logits.ts";
 export { directLogitAttribution } from "./direct-logit-attribution.ts";
 export type {
   LogitAttribution,
   LogitAttributionOptions,
   RowAttribution,
 } from "./direct-logit-attribution.ts";
-export { headOutputs, headOutputsOf } from "./head-outputs.ts";
-export type { HeadOutputs, HeadOutputsOptions } from "./head-outputs.ts";
 export { headStatistics } from "./head-statistics.ts";
 export type { HeadStatistics } from "./head-statistics.ts";
 export { logitLens } from "./logit-lens.ts";
@@ -18,8 +18,8 @@ export { activationPatching } from "./patching/activation-patching.ts";
 export type { ActivationPatchingOptions } from "./patching/activation-patching.ts";
 export { attributionPatching } from "./patching/attribution-patching.ts";
 export type { AttributionPatchingOptions } from "./patching/attribution-patching.ts";
-export { logitDifference, targetLogProbability } from "./patching/metrics.ts";
-export type { MetricOptions, PatchMetric } from "./patching/metrics.ts";
+export { logitDifference, nextTokenLoss, targetLogProbability } from "./patching/metrics.ts";
+export type { MetricOptions, MetricReduction, PatchMetric } from "./patching/metrics.ts";
 export type { PatchedValue, PatchPlace, PatchSite, PatchTable } from "./patching/patch-places.ts";
 export type { PatchingOptions } from "./patching/prompts.ts";
 export { repeatedTokens } from "./repeated-tokens.ts";

@@ -1,7 +1,7 @@
 import { type LongCallOptions, throwIfAborted, yieldToEventLoop } from "@latentkit/core";
 import type { LanguageModel } from "@latentkit/models";
 import { take, type Tensor } from "@latentkit/tensor";
-import { capturedAt, layersOf } from "./head-outputs.ts";
+import { capturedAt, layersOf } from "./captured.ts";
 import { positionIn, tokenByRow } from "./places.ts";
 import { lastResidual, requireStream } from "./residual-sites.ts";
 

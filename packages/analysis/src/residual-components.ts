@@ -1,8 +1,7 @@
 import { blockSite, type LanguageModel } from "@latentkit/models";
 import { add, div, expand, mul, slice, type Tensor } from "@latentkit/tensor";
-import { capturedAt, headOutputsOf, layersOf } from "./head-outputs.ts";
+import { capturedAt, layersOf } from "./captured.ts";
 import { lastResidual, streamDepth } from "./residual-sites.ts";
-import { attentionOutput, weightNames } from "./weight-names.ts";
 
 /** Something that is added to the residual stream. */
 export interface ResidualComponent {
@@ -32,14 +31,13 @@ export interface ComponentOptions {
 /** The sites that {@link componentValues} needs captured. @throws ConfigError `SITE_UNKNOWN`, `ANALYSIS_SITE` */
 export function componentSites(model: LanguageModel, options: ComponentOptions): string[] {
   const { attention, mlp } = depthOf(model, options);
-  const names = weightNames(model);
   const layers = layersOf(model);
   return [
     "hook_embed",
     ...(hasPositions(model) ? ["hook_pos_embed"] : []),
     ...layers.slice(0, attention).flatMap((layer) => {
       if (options.heads !== true) return [blockSite(layer, "hook_attn_out")];
-      const norm = names.outputNorm(layer);
+      const { norm } = model.attentionOutput(layer);
       const z = blockSite(layer, "attn.hook_z");
       return norm === null ? [z] : [z, blockSite(layer, norm.scaleSite)];
     }),
@@ -85,16 +83,13 @@ function headValues(
   layer: number,
   captured: ReadonlyMap<string, Tensor>,
 ): ComponentValue[] {
-  const outputs = headOutputsOf(
-    model,
-    layer,
-    capturedAt(captured, blockSite(layer, "attn.hook_z")),
-  );
+  const z = capturedAt(captured, blockSite(layer, "attn.hook_z"));
+  const outputs = model.headResults(layer, z);
   const [batch = 0, length = 0, heads = 0, dModel = 0] = outputs.shape;
-  const norm = weightNames(model).outputNorm(layer);
+  const { bias, norm } = model.attentionOutput(layer);
   const added = (value: Tensor): Tensor => {
     if (norm === null) return value;
-    const weight = model.parameter(norm.weight);
+    const { weight } = norm;
     const scale = capturedAt(captured, blockSite(layer, norm.scaleSite));
     return mul(div(value, scale), norm.offset === 0 ? weight : add(weight, norm.offset));
   };
@@ -104,7 +99,6 @@ function headValues(
       slice(outputs, { axis: 2, start: head, end: head + 1 }).reshape([batch, length, dModel]),
     ),
   }));
-  const { bias } = attentionOutput(model, layer);
   if (bias === null) return byHead;
   const component = {
     kind: "attn_bias",

@@ -1,7 +1,7 @@
 import { throwIfAborted, yieldToEventLoop } from "@latentkit/core";
 import type { SiteEdit } from "@latentkit/models";
 import { concat, slice, type Tensor, where } from "@latentkit/tensor";
-import { capturedAt } from "../head-outputs.ts";
+import { capturedAt } from "../captured.ts";
 import {
   normalised,
   patchMask,

@@ -35,7 +35,7 @@ describe("attributionPatching", () => {
   } as const;
 
   function linearModel() {
-    const base = randomModel({ device, seed: 5, config: linear });
+    const base = randomModel({ device, seed: 6, config: linear });
     const raised = device.full([base.config.dModel], 1e4);
     const names = Object.keys(base.trainableParameters()).filter((key) =>
       /layer_?norm\.weight/u.test(key),

@@ -1,6 +1,6 @@
 import { ConfigError, throwIfAborted, yieldToEventLoop } from "@latentkit/core";
 import { add, mul, stopGradient, sub, type Tensor, valueAndGrad } from "@latentkit/tensor";
-import { capturedAt } from "../head-outputs.ts";
+import { capturedAt } from "../captured.ts";
 import {
   normalised,
   patchAxes,

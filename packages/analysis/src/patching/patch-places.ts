@@ -1,7 +1,7 @@
 import { ConfigError } from "@latentkit/core";
 import { type BlockSite, blockSite, type LanguageModel, type Site } from "@latentkit/models";
 import type { Tensor } from "@latentkit/tensor";
-import { layersOf } from "../head-outputs.ts";
+import { layersOf } from "../captured.ts";
 import { positionIn } from "../places.ts";
 
 /** A kind of site to patch, and over what. */
