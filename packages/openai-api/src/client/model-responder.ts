@@ -1,6 +1,5 @@
 import { ConfigError } from "@latentkit/core";
-import { renderChat } from "@latentkit/loaders";
-import type { LanguageModel } from "@latentkit/models";
+import { chatPromptTokens, type LanguageModel } from "@latentkit/models";
 import type { Reply, Responder } from "./responder.ts";
 import { splitReasoning } from "./split-reasoning.ts";
 
@@ -34,7 +33,7 @@ export function modelResponder(model: LanguageModel): Responder {
         onProgress,
       } = options;
       const texts = Array.from({ length: n }, () => ({ text: "", tokens: 0, finish: "length" }));
-      const { ids } = renderChat(tokenizer, messages, { addGenerationPrompt: true });
+      const ids = chatPromptTokens(tokenizer, messages);
       for await (const token of model.generate({
         tokens: ids,
         samples: n,

@@ -1,4 +1,4 @@
-import type { Tokenizer } from "@latentkit/loaders";
+import { hashBytes, type Tokenizer } from "@latentkit/loaders";
 import type { GeneratedToken, GenerateOptions, LanguageModel } from "@latentkit/models";
 import type { EventStream } from "./event-stream.ts";
 
@@ -42,7 +42,8 @@ function envelopeOf({ model, name, options }: AnswerRequest): Envelope {
     id: `lk-${crypto.randomUUID()}`,
     created: Math.floor(Date.now() / 1000),
     model: name,
-    system_fingerprint: `${weightsHash.slice(0, 24)}-seed${options.seed ?? 0}`,
+    // Of all of it: what was done to the weights, an adapter for example, stands at its end.
+    system_fingerprint: `${hashBytes(new TextEncoder().encode(weightsHash)).slice(0, 24)}-seed${options.seed ?? 0}`,
   };
 }
 

@@ -1,5 +1,5 @@
-import { renderChat, type Tokenizer } from "@latentkit/loaders";
-import type { LanguageModel } from "@latentkit/models";
+import type { Tokenizer } from "@latentkit/loaders";
+import { chatPromptTokens, type LanguageModel } from "@latentkit/models";
 import {
   type ChatRequest,
   chatRequestSchema,
@@ -23,7 +23,10 @@ export interface Understood {
   readonly stream: boolean;
 }
 
-/** `POST /v1/chat/completions`. Throws ZodError, ConfigError, and what the chat template throws. */
+/**
+ * `POST /v1/chat/completions`. Where the last message is the assistant's, the answer is what comes after its words. Throws ZodError,
+ * ConfigError, and what the chat template throws.
+ */
 export function chatCompletion(served: Served, body: unknown): Understood {
   const request = chatRequestSchema.parse(body);
   const { tokenizer } = served;
@@ -31,7 +34,6 @@ export function chatCompletion(served: Served, body: unknown): Understood {
     role,
     content: typeof content === "string" ? content : content.map(({ text }) => text).join(""),
   }));
-  const { ids } = renderChat(tokenizer, messages, { addGenerationPrompt: true });
   const withLogprobs = request.logprobs === true;
   const logprobs = (tokens: Parameters<typeof chatLogprobs>[1][]) =>
     withLogprobs ? { content: tokens.map((token) => chatLogprobs(tokenizer, token)) } : null;
@@ -39,7 +41,7 @@ export function chatCompletion(served: Served, body: unknown): Understood {
     stream: request.stream ?? false,
     answer: {
       ...served,
-      prompts: [Array.from(ids)],
+      prompts: [Array.from(chatPromptTokens(tokenizer, messages))],
       options: {
         ...generationOptions(served.model, request),
         maxTokens: chatLimit(request),

@@ -95,6 +95,39 @@ describe("the official client", () => {
     expect(own?.usage.promptTokens).toBe(answer.usage?.prompt_tokens);
   });
 
+  it("gets an answer continued that it began itself", async () => {
+    const ask = async (content: string) => {
+      const answer = await client.chat.completions.create({
+        model: "small",
+        messages: [...question, { role: "assistant", content }],
+        temperature: 0,
+        max_completion_tokens: 6,
+      });
+      return [answer.choices[0]?.message.content, answer.usage?.prompt_tokens] as const;
+    };
+    const rendered = "<user>one two\n<assistant>Of cour";
+    const [own] = await client.completions
+      .create({ model: "small", prompt: rendered, temperature: 0, max_tokens: 6 })
+      .then(({ choices }) => choices);
+    expect(await ask("Of cour")).toEqual([own?.text, rendered.length]);
+    const [reply] = await modelResponder(model).sample(
+      [...question, { role: "assistant", content: "Of cour" }],
+      { maxTokens: 6 },
+    );
+    expect(reply?.text).toBe(own?.text);
+    // Nothing was begun: the answer is a new one.
+    const whole = await client.chat.completions.create({
+      model: "small",
+      messages: question,
+      temperature: 0,
+      max_completion_tokens: 6,
+    });
+    expect(await ask("")).toEqual([
+      whole.choices[0]?.message.content,
+      "<user>one two\n<assistant>".length,
+    ]);
+  });
+
   it("gets the same answer piece by piece", async () => {
     const options = {
       model: "small",
