@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { memoryStore } from "./__fixtures__/memory-store.ts";
 import type { MemoryShard } from "./__fixtures__/memory-store.ts";
 import { arrayBatches, shardBatches } from "./batches.ts";
-import type { ActivationBatches } from "./batches.ts";
+import type { ActivationBatches, BatchesState } from "./batches.ts";
 
 /** Rows as strings, so that sets of them compare. */
 async function draw(
@@ -33,6 +33,17 @@ const stores = fc
   );
 
 describe("shardBatches", () => {
+  it("holds as many shards as fit into bufferBytes, and at least four", () => {
+    // Shards of two rows of two numbers: 16 bytes each.
+    const store = memoryStore(
+      Array.from({ length: 9 }, () => ({ split: "train", masks: [0, 0] }) as const),
+    );
+    const held = (bufferBytes: number): unknown =>
+      shardBatches(store, { seed: 0, bufferBytes }).state();
+    expect(held(100)).toMatchObject({ bufferShards: 6 });
+    expect(held(1)).toMatchObject({ bufferShards: 4 });
+  });
+
   it("serves every unmasked training row once an epoch, and nothing else", async () => {
     await fc.assert(
       fc.asyncProperty(
@@ -131,7 +142,7 @@ describe("shardBatches", () => {
 
   it("refuses a state of other data, and none", async () => {
     const batches = shardBatches(memoryStore(four), { seed: 1 });
-    const state = batches.state();
+    const state = batches.state() as BatchesState;
     for (const wrong of [
       { ...state, seed: 2 },
       { ...state, rows: 1 },

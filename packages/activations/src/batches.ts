@@ -6,7 +6,7 @@ import { keptRows } from "./store.ts";
 import type { ActivationStore } from "./store.ts";
 import type { Split } from "./split.ts";
 
-/** Where an {@link ActivationBatches} stands: plain JSON, which {@link ActivationBatches.restore} takes back. */
+/** Where batches over shards or an array stand: plain JSON, which {@link ActivationBatches.restore} takes back. */
 export interface BatchesState {
   readonly seed: number;
   /** Rows in an epoch: a state fits only the data that it was taken from. */
@@ -22,14 +22,15 @@ export interface BatchesState {
 /** An endless, shuffled stream of unmasked activations: every row once an epoch, each epoch in another order. */
 export interface ActivationBatches {
   readonly dIn: number;
-  /** Rows in an epoch, that is unmasked tokens. */
+  /** Rows in an epoch, that is unmasked tokens; infinite for a live text that has not ended yet. */
   readonly uniqueTokens: number;
   /** The next rows as a new array `[batchSize, dIn]`, which the caller may keep. Batches run over ends of epochs. */
   next(
     batchSize: number,
     options?: Pick<LongCallOptions, "signal">,
   ): Promise<Float32Array<ArrayBuffer>>;
-  state(): BatchesState;
+  /** Where it stands, as JSON. */
+  state(): unknown;
   /** Continues bit for bit after the batch that `state` was taken after, whatever was served since. */
   restore(state: unknown): void;
 }
@@ -42,6 +43,8 @@ export interface ShardBatchesOptions {
   readonly seed: number;
   /** Shards that are held in memory and mixed with each other; at least 1, default 4. Memory: as many shards in f32. */
   readonly bufferShards?: number | undefined;
+  /** In place of `bufferShards`: as many shards as take so many bytes in f32, and at least four. */
+  readonly bufferBytes?: number | undefined;
 }
 
 /**
@@ -57,7 +60,9 @@ export function shardBatches(
   store: ActivationStore,
   options: ShardBatchesOptions,
 ): ActivationBatches {
-  const { split = "train", seed, bufferShards = 4 } = options;
+  const { split = "train", seed, bufferBytes } = options;
+  const { bufferShards = bufferBytes === undefined ? 4 : shardsWithin(store, bufferBytes) } =
+    options;
   if (!Number.isSafeInteger(bufferShards) || bufferShards < 1) {
     throw new ConfigError({
       code: "BATCHES_BUFFER",
@@ -95,6 +100,12 @@ export function shardBatches(
   });
 }
 
+/** Shards of which any will fit into so many bytes, and at least four. */
+function shardsWithin({ manifest, dIn }: ActivationStore, bytes: number): number {
+  const largest = Math.max(1, ...manifest.shards.map(({ tokens }) => tokens));
+  return Math.max(4, Math.floor(bytes / (largest * dIn * 4)));
+}
+
 /**
  * Batches over rows `[n, dIn]` in memory, every one of them: mask before. The array is not copied and must not change.
  *
@@ -110,6 +121,16 @@ export function arrayBatches(data: Float32Array, dIn: number, seed: number): Act
     bufferShards: 1,
     pools: 1,
     load: () => Promise.resolve(data),
+  });
+}
+
+/** Throws `ShapeError` `SHAPE_BATCH` unless rows are asked for. */
+export function checkBatchSize(batchSize: number): void {
+  if (Number.isSafeInteger(batchSize) && batchSize >= 1) return;
+  throw new ShapeError({
+    code: "SHAPE_BATCH",
+    message: `a batch of ${batchSize} rows was asked for`,
+    fix: "ask for a positive number of rows",
   });
 }
 
@@ -163,13 +184,7 @@ class ShuffledRows implements ActivationBatches {
     batchSize: number,
     options: Pick<LongCallOptions, "signal"> = {},
   ): Promise<Float32Array<ArrayBuffer>> {
-    if (!Number.isSafeInteger(batchSize) || batchSize < 1) {
-      throw new ShapeError({
-        code: "SHAPE_BATCH",
-        message: `a batch of ${batchSize} rows was asked for`,
-        fix: "ask for a positive number of rows",
-      });
-    }
+    checkBatchSize(batchSize);
     const { dIn } = this.#source;
     const batch = new Float32Array(batchSize * dIn);
     // A batch that fails half-way (abort, a corrupt shard) must not have moved the stream.

@@ -4,6 +4,8 @@ export type { ActivationBatches, BatchesState, ShardBatchesOptions } from "./bat
 export { chatDocument } from "./document.ts";
 export type { TextDocument } from "./document.ts";
 export { heldOutRows } from "./held-out.ts";
+export { openLiveActivations } from "./live-activations.ts";
+export type { LiveActivations, LiveActivationsOptions, LiveSite } from "./live-activations.ts";
 export { manifestSchema } from "./manifest.ts";
 export type {
   ActivationDType,
@@ -21,5 +23,6 @@ export { defaultPacking, packDocument, packDocuments } from "./packing.ts";
 export type { Context, PackedDocument, PackingPolicy } from "./packing.ts";
 export { defaultSplit, splitOf, splits } from "./split.ts";
 export type { Split, SplitPolicy } from "./split.ts";
+export type { ActivationSettings } from "./settings.ts";
 export { contextRanges, keptRows } from "./store.ts";
 export type { ActivationStore, ContextRange, DocumentRecord, Shard, ShardTokens } from "./store.ts";

@@ -1,18 +1,24 @@
 import { mkdir, readdir, rm } from "node:fs/promises";
-import { join } from "node:path";
-import { throwIfAborted, yieldToEventLoop } from "@latentkit/core";
-import { hashBytes } from "@latentkit/loaders";
+import { join, resolve } from "node:path";
+import { ConfigError, internalFault, throwIfAborted, yieldToEventLoop } from "@latentkit/core";
+import { hashBytes, type Tokenizer } from "@latentkit/loaders";
 import { writeFileAtomic } from "@latentkit/loaders/node";
+import { calibrateMedians } from "../calibrate.ts";
 import { addCounts, manifestSchema } from "../manifest.ts";
-import type { Manifest, ShardRecord } from "../manifest.ts";
-import { medianTokenNorm } from "../mask.ts";
+import type { HarvestConfig, Manifest, ShardRecord } from "../manifest.ts";
 import { packDocument } from "../packing.ts";
 import type { Context } from "../packing.ts";
 import { splitOf, splits } from "../split.ts";
 import type { Split } from "../split.ts";
-import { lockFolder } from "./folder-lock.ts";
+import { type FolderLock, lockFolder } from "./folder-lock.ts";
 import { planHarvest } from "./harvest-options.ts";
-import type { HarvestOptions, HarvestPlan } from "./harvest-options.ts";
+import type {
+  HarvestOptions,
+  HarvestPlan,
+  HarvestSettings,
+  HarvestSitesOptions,
+  HarvestTarget,
+} from "./harvest-options.ts";
 import {
   documentsFile,
   inputChangedError,
@@ -25,8 +31,7 @@ import {
 import type { HarvestState } from "./harvest-state.ts";
 import { InputDigest } from "./input-digest.ts";
 import { RoleTable } from "./role-table.ts";
-import { runContexts } from "./run-contexts.ts";
-import { shardFile, writeShard } from "./shard-writer.ts";
+import { shardFile, writeShards } from "./shard-writer.ts";
 import type { NumberedContext } from "./shard-writer.ts";
 import { writeError } from "./write-error.ts";
 
@@ -44,37 +49,114 @@ import { writeError } from "./write-error.ts";
  * @throws AbortedError `ABORTED`; whole shards are kept
  */
 export async function harvest(options: HarvestOptions): Promise<Manifest> {
-  const plan = planHarvest(options);
-  const { out: folder } = options;
-  await mkdir(folder, { recursive: true }).catch((error: unknown) => {
-    throw writeError(folder, error);
-  });
-  const lock = await lockFolder(folder);
+  const { site, out, ...settings } = options;
+  const [manifest] = await harvestSites({ ...settings, sites: [{ site, out }] });
+  if (manifest === undefined) throw internalFault("a site was harvested without a manifest");
+  return manifest;
+}
+
+/**
+ * {@link harvest} of several sites, from one run of the model over each context. Every folder gets the bytes that a harvest of that
+ * site alone would give it, but for sites inside of a layer that a fused kernel skips unless they are asked for. One that was stopped
+ * runs only what some folder still lacks. In memory there is a shard of each site at a time.
+ *
+ * @returns the manifests in the order of `sites`
+ * @throws ConfigError `HARVEST_FOLDERS` where two sites have one folder, or there is no site; and what {@link harvest} throws
+ */
+export async function harvestSites(options: HarvestSitesOptions): Promise<Manifest[]> {
+  const { sites, ...settings } = options;
+  checkFolders(sites);
+  const plans = sites.map((target) => planHarvest({ ...settings, ...target }));
+  const locks: FolderLock[] = [];
   try {
-    await removeTemporaries(folder);
-    const state = await openState(folder, plan.config, plan.provenance, options);
-    if (state.manifest !== null) return await checkComplete(options, state.manifest);
-    return await new Harvest(options, plan, state).run();
+    const targets: Target[] = [];
+    for (const [index, { out: folder }] of sites.entries()) {
+      const plan = plans[index];
+      if (plan === undefined) throw internalFault("a site was not planned");
+      await mkdir(folder, { recursive: true }).catch((error: unknown) => {
+        throw writeError(folder, error);
+      });
+      locks.push(await lockFolder(folder));
+      await removeTemporaries(folder);
+      const state = await openState(folder, plan.config, plan.provenance, settings);
+      targets.push(new Target(folder, plan, state));
+    }
+    if (targets.every(({ complete }) => complete !== null))
+      return await checkComplete(settings, targets);
+    return await new Harvest(settings, targets).run();
   } finally {
-    await lock.release();
+    for (const lock of locks) await lock.release();
+  }
+}
+
+/** The folder of one site, and what it has so far. */
+class Target {
+  readonly folder: string;
+  readonly plan: HarvestPlan;
+  /** As the folder has it. */
+  readonly config: HarvestConfig;
+  /** The manifest of a folder that lacked nothing at the start. */
+  readonly complete: Manifest | null;
+  medianNorm: number | null;
+  /** Of the text so far. */
+  readonly records: ShardRecord[] = [];
+  readonly #journaled: Map<string, ShardRecord>;
+
+  constructor(folder: string, plan: HarvestPlan, state: HarvestState) {
+    this.folder = folder;
+    this.plan = plan;
+    this.config = state.config;
+    this.complete = state.manifest;
+    this.medianNorm = state.medianNorm;
+    this.#journaled = new Map(state.shards);
+  }
+
+  /** A finished shard, which then counts as one of this text; null where it has to be made. */
+  take(file: string, inputSha256: string, contexts: number): ShardRecord | null {
+    const kept = this.#journaled.get(file);
+    if (kept === undefined) return null;
+    if (kept.inputSha256 !== inputSha256 || kept.contexts !== contexts)
+      throw inputChangedError(this.folder, file);
+    this.records.push(kept);
+    return kept;
+  }
+
+  /** Notes a shard that was just written. */
+  async add(record: ShardRecord): Promise<void> {
+    this.records.push(record);
+    this.#journaled.set(record.file, record);
+    await this.writeJournal();
+  }
+
+  async writeJournal(): Promise<void> {
+    const records = sortRecords(this.#journaled.values());
+    const { folder, config, plan, medianNorm } = this;
+    await writeJournal(folder, config, plan.provenance, medianNorm ?? 0, records);
+  }
+
+  /** Throws where the folder has a shard that this text does not give. */
+  checkLeft(): void {
+    const found = new Set(this.records.map((record) => record.file));
+    const left = [...this.#journaled.keys()].find((file) => !found.has(file));
+    if (left !== undefined) throw inputChangedError(this.folder, left);
   }
 }
 
 /** One run over the text. Documents pass once, in order; what is finished already is packed again but not run. */
 class Harvest {
-  readonly #options: HarvestOptions;
-  readonly #plan: HarvestPlan;
-  readonly #state: HarvestState;
+  readonly #options: HarvestSettings;
+  readonly #targets: readonly Target[];
+  /** What all targets have in common. */
+  readonly #config: HarvestConfig;
+  readonly #tokenizer: Tokenizer;
   readonly #digest = new InputDigest();
   readonly #roles = new RoleTable();
-  readonly #records: ShardRecord[] = [];
-  readonly #journaled: Map<string, ShardRecord>;
   readonly #queues: Record<Split, NumberedContext[]> = { train: [], "held-out": [] };
   readonly #written: Record<Split, number> = { train: 0, "held-out": 0 };
   readonly #documents: string[] = [];
   /** Contexts that wait for the median norm. */
   #waiting: { context: Context; split: Split; inputSha256: string }[] = [];
-  #medianNorm: number | null;
+  #calibrated: boolean;
   #contexts = 0;
   #tokens = 0;
   #empty = 0;
@@ -84,28 +166,30 @@ class Harvest {
   /** When the first batch of a shard began: calibration and packing of finished shards are not the model's speed. */
   #started: number | null = null;
 
-  constructor(options: HarvestOptions, plan: HarvestPlan, state: HarvestState) {
+  constructor(options: HarvestSettings, targets: readonly Target[]) {
+    const [first] = targets;
+    if (first === undefined) throw internalFault("a harvest has no site");
     this.#options = options;
-    this.#plan = plan;
-    this.#state = state;
-    this.#journaled = new Map(state.shards);
-    this.#medianNorm = state.medianNorm;
+    this.#targets = targets;
+    this.#config = first.config;
+    this.#tokenizer = first.plan.tokenizer;
+    this.#calibrated = targets.every(({ medianNorm }) => medianNorm !== null);
   }
 
-  async run(): Promise<Manifest> {
+  async run(): Promise<Manifest[]> {
     const { documents, signal } = this.#options;
-    const { config } = this.#state;
+    const { split: splitPolicy, packing, maximumTokens } = this.#config;
     let index = 0;
     let exhausted = true;
     for await (const document of documents) {
       throwIfAborted(signal, "whole shards are kept");
       this.#digest.add(document);
       const inputSha256 = this.#digest.hex();
-      const split = splitOf(document, config.split);
-      const packed = packDocument(this.#plan.tokenizer, document, index, config.packing);
+      const split = splitOf(document, splitPolicy);
+      const packed = packDocument(this.#tokenizer, document, index, packing);
       let taken = 0;
       for (const context of packed.contexts) {
-        if (config.maximumTokens !== null && this.#tokens + context.length > config.maximumTokens) {
+        if (maximumTokens !== null && this.#tokens + context.length > maximumTokens) {
           exhausted = false;
           break;
         }
@@ -123,107 +207,72 @@ class Harvest {
       // Packing is synchronous; without this, Ctrl-C would wait for the whole text.
       if (index % 64 === 0) await yieldToEventLoop();
     }
-    if (this.#tokens === 0) throw noTokensError(index, config.packing.minimumTokens);
-    if (this.#medianNorm === null) await this.#calibrate();
+    if (this.#tokens === 0) throw noTokensError(index, packing.minimumTokens);
+    if (!this.#calibrated) await this.#calibrate();
     for (const split of splits) await this.#flush(split, this.#digest.hex());
-    const found = new Set(this.#records.map((record) => record.file));
-    const left = [...this.#journaled.keys()].find((file) => !found.has(file));
-    if (left !== undefined) throw inputChangedError(this.#options.out, left);
-    return this.#finish(index, exhausted);
+    for (const target of this.#targets) target.checkLeft();
+    const manifests: Manifest[] = [];
+    for (const target of this.#targets)
+      manifests.push(await this.#finish(target, index, exhausted));
+    return manifests;
   }
 
   /** @param inputSha256 of the documents up to the context's own: not of those read since, while it waited */
   async #take(context: Context, split: Split, inputSha256: string): Promise<void> {
-    if (this.#medianNorm === null) {
+    if (!this.#calibrated) {
       this.#waiting.push({ context, split, inputSha256 });
-      if (this.#waiting.length === this.#state.config.mask.calibrationContexts)
-        await this.#calibrate();
+      if (this.#waiting.length === this.#config.mask.calibrationContexts) await this.#calibrate();
       return;
     }
     const queue = this.#queues[split];
     queue.push({ context, index: this.#contexts, roles: this.#roles.encode(context) });
     this.#contexts += 1;
-    if (queue.length === this.#state.config.contextsPerShard) await this.#flush(split, inputSha256);
+    if (queue.length === this.#config.contextsPerShard) await this.#flush(split, inputSha256);
   }
 
   /** Takes the median norm of the first contexts, then lets them through. They are run again as parts of their shards. */
   async #calibrate(): Promise<void> {
     const { model, signal, onProgress } = this.#options;
-    const { site, dIn, batchSize } = this.#state.config;
     const waiting = this.#waiting;
     this.#waiting = [];
-    const norms: number[] = [];
-    const positions: number[] = [];
-    const lengths: number[] = [];
-    for (let start = 0; start < waiting.length; start += batchSize) {
-      // Without this, a run that never waits would keep Ctrl-C from being heard.
-      await yieldToEventLoop();
-      throwIfAborted(signal);
-      const batch = waiting.slice(start, start + batchSize).map(({ context }) => context);
-      const ran = await runContexts(model, site, dIn, batch);
-      for (let row = 0; row < ran.norms.length; row++) {
-        norms.push(ran.norms[row] ?? 0);
-        positions.push(ran.positions[row] ?? 0);
-        lengths.push(ran.lengths[row] ?? 0);
-      }
-      onProgress?.({
-        stage: "calibrate mask",
-        done: start + batch.length,
-        total: waiting.length,
-        unit: "contexts",
-      });
+    const open = this.#targets.filter(({ medianNorm }) => medianNorm === null);
+    const medians = await calibrateMedians({
+      model,
+      sites: open.map(({ config }) => config),
+      contexts: waiting.map(({ context }) => context),
+      batchSize: this.#config.batchSize,
+      signal,
+      onProgress,
+    });
+    for (const [place, target] of open.entries()) {
+      target.medianNorm = medians[place] ?? 0;
+      await target.writeJournal();
     }
-    this.#medianNorm = medianTokenNorm(norms, positions, lengths);
-    await this.#writeJournal(this.#medianNorm);
+    this.#calibrated = true;
     for (const { context, split, inputSha256 } of waiting)
       await this.#take(context, split, inputSha256);
   }
 
-  /** Makes a shard of what waits in a split's queue, unless it is there already. */
+  /** Makes the shards of what waits in a split's queue, where they are not there already. */
   async #flush(split: Split, inputSha256: string): Promise<void> {
     const contexts = this.#queues[split];
-    if (contexts.length === 0 || this.#medianNorm === null) return;
+    if (contexts.length === 0) return;
     this.#queues[split] = [];
     const number = this.#written[split]++;
     const file = shardFile(split, number);
-    const kept = this.#journaled.get(file);
-    if (kept !== undefined) {
-      if (kept.inputSha256 !== inputSha256 || kept.contexts !== contexts.length)
-        throw inputChangedError(this.#options.out, file);
-      this.#records.push(kept);
-      this.#report(kept.tokens, 0);
+    const missing = this.#targets
+      .filter((target) => target.take(file, inputSha256, contexts.length) === null)
+      .map((to) => ({ to, config: to.config, folder: to.folder, medianNorm: to.medianNorm ?? 0 }));
+    const tokens = contexts.reduce((sum, { context }) => sum + context.length, 0);
+    if (missing.length === 0) {
+      this.#report(tokens, 0);
       return;
     }
-    const { model, out: folder, signal } = this.#options;
-    const { config } = this.#state;
-    const onTokens = (tokens: number): void => this.#report(tokens, tokens);
-    const job = {
-      model,
-      config,
-      medianNorm: this.#medianNorm,
-      folder,
-      split,
-      number,
-      inputSha256,
-      signal,
-      onTokens,
-    };
+    const { model, signal } = this.#options;
+    const onTokens = (count: number): void => this.#report(count, count);
     this.#started ??= performance.now();
-    const record = await writeShard(job, contexts);
-    this.#records.push(record);
-    this.#journaled.set(file, record);
-    await this.#writeJournal(this.#medianNorm);
-  }
-
-  #writeJournal(medianNorm: number): Promise<void> {
-    const records = sortRecords(this.#journaled.values());
-    return writeJournal(
-      this.#options.out,
-      this.#state.config,
-      this.#plan.provenance,
-      medianNorm,
-      records,
-    );
+    const job = { model, targets: missing, split, number, inputSha256, signal, onTokens };
+    for await (const { target, record } of writeShards(job, contexts)) await target.to.add(record);
   }
 
   #report(done: number, ran: number): void {
@@ -234,24 +283,28 @@ class Harvest {
     this.#options.onProgress?.({
       stage: "harvest",
       done: this.#done,
-      total: this.#state.config.maximumTokens ?? undefined,
+      total: this.#config.maximumTokens ?? undefined,
       unit: "tokens",
       figures: { tokensPerSecond: this.#ran / Math.max(seconds, 1e-3) },
     });
   }
 
-  async #finish(count: number, exhausted: boolean): Promise<Manifest> {
-    const { out: folder } = this.#options;
-    const { config } = this.#state;
+  async #finish(target: Target, count: number, exhausted: boolean): Promise<Manifest> {
+    const { folder, config, complete } = target;
     const listing = this.#documents.map((line) => `${line}\n`).join("");
-    const shards = sortRecords(this.#records);
+    if (complete !== null) {
+      if (complete.documents.inputSha256 !== this.#digest.hex())
+        throw inputChangedError(folder, manifestFile);
+      return complete;
+    }
+    const shards = sortRecords(target.records);
     const countsOf = (split: Split) => addCounts(shards.filter((shard) => shard.split === split));
     // Parsing puts the fields into the schema's order, so that those read from the journal come out as those just made.
     const manifest = manifestSchema.parse({
       schemaVersion: 1,
       kind: "activations",
       ...config,
-      mask: { ...config.mask, medianNorm: this.#medianNorm ?? 0 },
+      mask: { ...config.mask, medianNorm: target.medianNorm ?? 0 },
       roles: this.#roles.names(),
       documents: {
         file: documentsFile,
@@ -267,7 +320,7 @@ class Harvest {
         splits: { train: countsOf("train"), "held-out": countsOf("held-out") },
       },
       shards,
-      ...this.#plan.provenance,
+      ...target.plan.provenance,
     } satisfies Manifest);
     await writeFileAtomic(join(folder, documentsFile), listing);
     await writeFileAtomic(join(folder, manifestFile), `${JSON.stringify(manifest, null, 2)}\n`);
@@ -282,22 +335,43 @@ function sortRecords(records: Iterable<ShardRecord>): ShardRecord[] {
   return [...records].sort((a, b) => (rank(a) < rank(b) ? -1 : 1));
 }
 
-/** A complete folder is what was asked for if its text is. */
-async function checkComplete(options: HarvestOptions, manifest: Manifest): Promise<Manifest> {
-  const { count, inputSha256, exhausted } = manifest.documents;
+/** Complete folders are what was asked for if their text is. */
+async function checkComplete(
+  { documents, signal }: HarvestSettings,
+  targets: readonly Target[],
+): Promise<Manifest[]> {
+  const manifests = targets.flatMap(({ complete }) => (complete === null ? [] : [complete]));
+  const digests = new Map(manifests.map(({ documents: { count } }) => [count, ""]));
+  const furthest = Math.max(...digests.keys());
   const digest = new InputDigest();
   let seen = 0;
-  for await (const document of options.documents) {
-    throwIfAborted(options.signal);
+  for await (const document of documents) {
+    throwIfAborted(signal);
+    digest.add(document);
     seen += 1;
-    if (seen <= count) digest.add(document);
-    if (seen > count || (seen === count && !exhausted)) break;
+    if (digests.has(seen)) digests.set(seen, digest.hex());
+    // One more tells whether the text goes on.
+    if (seen > furthest) break;
   }
-  const longer = exhausted && seen > count;
-  if (seen < count || longer || digest.hex() !== inputSha256)
-    throw inputChangedError(options.out, manifestFile);
-  await rm(join(options.out, journalFile), { force: true });
-  return manifest;
+  for (const [index, { documents: before }] of manifests.entries()) {
+    const { count, inputSha256, exhausted } = before;
+    if ((exhausted && seen > count) || digests.get(count) !== inputSha256)
+      throw inputChangedError(targets[index]?.folder ?? "", manifestFile);
+  }
+  for (const { folder } of targets) await rm(join(folder, journalFile), { force: true });
+  return manifests;
+}
+
+function checkFolders(sites: readonly HarvestTarget[]): void {
+  const folders = sites.map(({ out }) => resolve(out));
+  const twice = folders.find((folder, index) => folders.indexOf(folder) !== index);
+  if (sites.length > 0 && twice === undefined) return;
+  throw new ConfigError({
+    code: "HARVEST_FOLDERS",
+    message: twice === undefined ? "no site was given" : "two sites were given one folder",
+    fix: "give at least one site, and each a folder of its own",
+    where: twice,
+  });
 }
 
 /** What a killed run had not renamed yet. */

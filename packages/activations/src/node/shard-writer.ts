@@ -1,5 +1,11 @@
 import { join } from "node:path";
-import { DTypeError, IoError, throwIfAborted, yieldToEventLoop } from "@latentkit/core";
+import {
+  DTypeError,
+  internalFault,
+  IoError,
+  throwIfAborted,
+  yieldToEventLoop,
+} from "@latentkit/core";
 import type { LongCallOptions } from "@latentkit/core";
 import { writeSafetensors } from "@latentkit/loaders/node";
 import type { ActivationModel } from "../activation-model.ts";
@@ -8,7 +14,7 @@ import { computeMask, maskReasons } from "../mask.ts";
 import type { Context } from "../packing.ts";
 import type { Split } from "../split.ts";
 import { hashFile } from "./hash-file.ts";
-import { runContexts } from "./run-contexts.ts";
+import { runContexts } from "../run-contexts.ts";
 
 /** A context on its way into a shard, with what the shard stores beside its tokens. */
 export interface NumberedContext {
@@ -19,12 +25,18 @@ export interface NumberedContext {
   readonly roles: Uint8Array;
 }
 
-/** What {@link writeShard} needs of the harvest it is part of. */
-export interface ShardJob {
-  readonly model: ActivationModel;
+/** A site's part in {@link writeShards}. */
+export interface ShardTarget {
   readonly config: HarvestConfig;
   readonly medianNorm: number;
   readonly folder: string;
+}
+
+/** What {@link writeShards} needs of the harvest it is part of. */
+export interface ShardJob<Target extends ShardTarget> {
+  readonly model: ActivationModel;
+  /** At least one; their configs differ in site, width and name of the model alone. */
+  readonly targets: readonly Target[];
   readonly split: Split;
   /** Number of the shard within its split. */
   readonly number: number;
@@ -40,38 +52,71 @@ export function shardFile(split: Split, number: number): string {
 }
 
 /**
- * Runs the contexts and writes them as one shard, whole or not at all. Its bytes depend on the contexts, the config and the
- * machine only: every shard starts a batch of its own.
+ * Runs the contexts once and writes each site's activations as one shard, whole or not at all. Its bytes depend on the contexts, the
+ * config and the machine only: every shard starts a batch of its own. Yields a record as soon as its file is there.
  */
-export async function writeShard(
-  job: ShardJob,
+export async function* writeShards<Target extends ShardTarget>(
+  job: ShardJob<Target>,
   contexts: readonly NumberedContext[],
-): Promise<ShardRecord> {
-  const { config, folder, split } = job;
-  const { dIn, dtype } = config;
+): AsyncGenerator<{ readonly target: Target; readonly record: ShardRecord }, void, undefined> {
+  const { targets } = job;
+  const [first] = targets;
+  if (first === undefined) return;
+  const { batchSize, packing } = first.config;
   const tokens = contexts.reduce((sum, { context }) => sum + context.length, 0);
-  const columns = makeColumns(tokens, contexts);
-  const activations = new Float32Array(tokens * dIn);
-  const masks = new Uint8Array(tokens);
+  const filled = targets.map((target) => ({
+    target,
+    activations: new Float32Array(tokens * target.config.dIn),
+    masks: new Uint8Array(tokens),
+  }));
   let row = 0;
   let padding = 0;
-  for (let start = 0; start < contexts.length; start += config.batchSize) {
+  for (let start = 0; start < contexts.length; start += batchSize) {
     // Without this, a run that never waits would keep Ctrl-C from being heard.
     await yieldToEventLoop();
     throwIfAborted(job.signal, "whole shards are kept");
-    const batch = contexts.slice(start, start + config.batchSize).map(({ context }) => context);
-    const ran = await runContexts(job.model, config.site, dIn, batch);
-    const mask = computeMask({ ...ran, medianNorm: job.medianNorm, policy: config.mask });
+    const batch = contexts.slice(start, start + batchSize).map(({ context }) => context);
+    const configs = targets.map(({ config }) => config);
+    const { sites, ...grid } = await runContexts(job.model, configs, batch);
     const before = row;
-    for (const [at, { length }] of batch.entries()) {
-      const from = at * ran.width;
-      activations.set(ran.activations.subarray(from * dIn, (from + length) * dIn), row * dIn);
-      masks.set(mask.subarray(from, from + length), row);
-      padding += config.packing.contextSize - length;
-      row += length;
+    for (const [place, { target, activations, masks }] of filled.entries()) {
+      const ran = sites[place];
+      if (ran === undefined) throw internalFault("a site was run without activations");
+      const { dIn, mask: policy } = target.config;
+      const mask = computeMask({ ...grid, ...ran, medianNorm: target.medianNorm, policy });
+      row = before;
+      for (const [at, { length }] of batch.entries()) {
+        const from = at * grid.width;
+        activations.set(ran.activations.subarray(from * dIn, (from + length) * dIn), row * dIn);
+        masks.set(mask.subarray(from, from + length), row);
+        row += length;
+      }
     }
+    for (const { length } of batch) padding += packing.contextSize - length;
     job.onTokens(row - before);
   }
+  const columns = makeColumns(tokens, contexts);
+  for (const { target, activations, masks } of filled) {
+    const record = await writeOne(job, target, { columns, activations, masks });
+    const counts = countMasks(masks, contexts.length, padding);
+    yield { target, record: { ...record, ...counts } };
+  }
+}
+
+/** Writes one file, and reads it back for its hash. */
+async function writeOne(
+  job: ShardJob<ShardTarget>,
+  { config, folder }: ShardTarget,
+  rows: {
+    readonly columns: ReturnType<typeof makeColumns>;
+    readonly activations: Float32Array;
+    readonly masks: Uint8Array;
+  },
+): Promise<Omit<ShardRecord, keyof TokenCounts>> {
+  const { columns, activations, masks } = rows;
+  const { split } = job;
+  const { dIn, dtype } = config;
+  const tokens = masks.length;
   const file = shardFile(split, job.number);
   const path = join(folder, file);
   if (dtype === "f16") checkRange(activations, path);
@@ -105,13 +150,7 @@ export async function writeShard(
       where: path,
     });
   }
-  return {
-    file,
-    split,
-    ...written,
-    inputSha256: job.inputSha256,
-    ...countMasks(masks, contexts.length, padding),
-  };
+  return { file, split, ...written, inputSha256: job.inputSha256 };
 }
 
 /** The largest number that rounds to a finite f16. */
