@@ -101,12 +101,12 @@ def loss_of(p, x, c, sparsity, variance, dead, memory, step):
     return loss, f, {"threshold": before + c["thresholdRate"] * (smallest - before) if started else smallest}
 
 
-def train(c, start, batches, variance):
+def train(c, start, batches, variance, loss_of=loss_of):
     p = {k: v.clone().requires_grad_() for k, v in start.items()}
     first = {k: torch.zeros_like(v) for k, v in start.items()}
     second = {k: torch.zeros_like(v) for k, v in start.items()}
     silent, memory = torch.zeros(F, dtype=torch.long), {}
-    unit = c.get("decoderNorm") != "free" and c["architecture"] != "jumprelu_tanh"
+    unit = c.get("decoderNorm") != "free" and c["architecture"] not in ("jumprelu_tanh", "crosscoder", "batchtopk_crosscoder")
     a, losses, dead_counts, gradients = c["adam"], [], [], None
     for step, x in enumerate(batches):
         dead = silent >= c["deadAfterTokens"]
@@ -134,8 +134,8 @@ def train(c, start, batches, variance):
             if unit:
                 p["decoder"] /= p["decoder"].norm(dim=1, keepdim=True)
             if "threshold" in p:
-                p["threshold"].clamp_(min=0)
-            silent = torch.where((f > 0).sum(0) > 0, torch.zeros_like(silent), silent + len(x))
+                p["threshold"].clamp_(min=c["bandwidth"] / 2 if c["architecture"] == "jumprelu" else 0)
+            silent = torch.where((f != 0).sum(0) > 0, torch.zeros_like(silent), silent + len(x))
     memory.pop("pairs", None)
     return {"losses": losses, "deadCounts": dead_counts, "parameters": plain(p), "memory": {k: [v] for k, v in memory.items()}, "gradients": gradients}
 

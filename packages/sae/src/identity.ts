@@ -10,7 +10,10 @@ import type { SaeWeights } from "./weights.ts";
  * The hash is of a JSON line that holds the configuration and each weight's own sha256, so that no copy of all weights is made.
  */
 export async function identityOf(config: SaeConfig, weights: SaeWeights): Promise<string> {
-  const { metadata: _, ...computed } = config;
+  const { metadata: _, dOut, ...common } = config;
+  // What came later is left out where it is absent, so that identities of earlier versions hold.
+  const computed = { ...common, ...(dOut === null ? {} : { dOut }) };
+  const skip = weights.skip ?? null;
   const parts = {
     config: Object.fromEntries(Object.entries(computed).toSorted(([a], [b]) => (a < b ? -1 : 1))),
     weights: {
@@ -19,6 +22,7 @@ export async function identityOf(config: SaeConfig, weights: SaeWeights): Promis
       encoderBias: await sha256(bytesOf(weights.encoderBias)),
       decoderBias: await sha256(bytesOf(weights.decoderBias)),
       threshold: weights.threshold === null ? null : await sha256(bytesOf(weights.threshold)),
+      ...(skip === null ? {} : { skip: await sha256(bytesOf(skip)) }),
     },
   };
   return sha256(new TextEncoder().encode(JSON.stringify(parts)));

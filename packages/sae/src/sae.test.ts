@@ -1,7 +1,7 @@
 import { createReferenceBackend, Device, sparseToDense } from "@latentkit/tensor";
 import { expectNoLeaks } from "@latentkit/tensor/testing";
 import { afterAll, describe, expect, it } from "vitest";
-import { blockRowsFor, rowBlocks } from "./blocks.ts";
+import { blockRowsFor, rowBlocks, trainingBlockRowsFor } from "./blocks.ts";
 import { parseSaeConfig } from "./config.ts";
 import { Sae } from "./sae.ts";
 import { exampleSae } from "./testing/example-sae.ts";
@@ -111,6 +111,9 @@ describe("Sae", () => {
 
   it("cuts blocks to about eight million pre-activations", () => {
     expect([64, 16_384, 131_072, 2 ** 20].map(blockRowsFor)).toEqual([1024, 512, 64, 16]);
+    const sizes = [64, 16_384, 131_072, 2 ** 22];
+    expect(sizes.map((size) => trainingBlockRowsFor(size, false))).toEqual([4096, 2048, 256, 16]);
+    expect(trainingBlockRowsFor(16_384, true)).toBe(512);
     expect(rowBlocks(5, 2)).toEqual([
       [0, 2],
       [2, 4],

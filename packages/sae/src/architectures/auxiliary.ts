@@ -1,7 +1,6 @@
 import {
   add,
   affine,
-  reluGradient,
   sparseDecode,
   sparseDot,
   type SparseRows,
@@ -19,10 +18,20 @@ export interface AuxiliaryConfig {
 /** What one block leaves for the auxiliary loss, which needs the variance of the whole batch's residual. */
 export interface AuxiliaryBlock {
   readonly rows: SparseRows;
-  /** x^ - x, `[block, d_in]`. */
+  /** x^ - x, `[block, d_out]`. */
   readonly error: Tensor;
-  /** x - b_dec. */
+  /** What the encoder saw, `[block, d_in]`. */
   readonly input: Tensor;
+}
+
+/** What the AuxK loss takes from the whole batch. */
+export interface AuxiliaryBatch {
+  /** Sum of ||x - x^||^2. */
+  readonly squaredError: number;
+  /** Sum of x^ - x, `[d_out]`. */
+  readonly errorSum: Float32Array;
+  /** The gradient to the kept pre-activations from that to the latents. */
+  readonly dPre: (rows: SparseRows, dValues: Tensor) => Tensor;
 }
 
 /** Adds the AuxK gradients and returns the AuxK loss, not weighted. */
@@ -30,8 +39,7 @@ export async function addAuxiliary(
   step: GradientStep,
   config: AuxiliaryConfig,
   kept: readonly AuxiliaryBlock[],
-  squaredError: number,
-  errorSum: Float32Array,
+  { squaredError, errorSum, dPre: gradientOf }: AuxiliaryBatch,
 ): Promise<number> {
   const batch = step.x.shape[0] ?? 0;
   const variance =
@@ -48,7 +56,7 @@ export async function addAuxiliary(
           const { decoder } = step.parameters;
           const difference = add(sparseDecode(rows, decoder, null), error);
           const dOutput = affine(difference, { factor, bias: 0 });
-          const dPre = reluGradient(rows, sparseDot(rows, decoder, dOutput));
+          const dPre = gradientOf(rows, sparseDot(rows, decoder, dOutput));
           addSparseGradients(step.gradients, { rows, dPre, dOutput, input });
           return sumOfSquares(difference);
         }),
@@ -64,11 +72,11 @@ export async function addAuxiliary(
 export function auxiliaryOf(
   config: AuxiliaryConfig,
   dead: Uint8Array | null,
-  dIn: number,
+  dOut: number,
 ): { readonly dead: Uint8Array; readonly k: number } | null {
   if (dead === null || config.auxiliaryWeight === 0) return null;
   const count = dead.reduce((sumOfDead, value) => sumOfDead + value, 0);
-  const k = Math.min(config.auxiliaryK ?? Math.floor(dIn / 2), count);
+  const k = Math.min(config.auxiliaryK ?? Math.floor(dOut / 2), count);
   return k === 0 ? null : { dead, k };
 }
 

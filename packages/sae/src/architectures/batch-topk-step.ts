@@ -1,15 +1,16 @@
 import {
   add,
-  addInto,
   affine,
   encodeBatchTopK,
   encodeTopK,
   linear,
   mul,
+  relu,
   reluGradient,
   sparseCountFiring,
   sparseDecode,
   sparseDot,
+  sparseGather,
   sparseOuterAdd,
   type SparseRows,
   sparseScatterAdd,
@@ -21,9 +22,11 @@ import {
 } from "@latentkit/tensor";
 import type { BatchTopKTrainConfig } from "../train/kinds.ts";
 import {
-  addOutputBiasGradient,
+  addOutputGradients,
   addSparseGradients,
+  blockOf,
   type GradientStep,
+  type StepBlock,
   type StepMemory,
   type StepResult,
 } from "../train/step.ts";
@@ -39,40 +42,54 @@ export interface Prefixes {
   readonly weight: number;
 }
 
+/** How a kind of BatchTopK differs from the plain one. */
+export interface BatchTopKOptions {
+  /** Prefixes with losses of their own; null for none. */
+  readonly prefixes: Prefixes | null;
+  /** `[d_sae]`, above 0: what pre-activations are multiplied with before they compete; null for nothing. */
+  readonly selectBy: Tensor | null;
+}
+
 /**
  * One step of BatchTopK, with the nested losses of `prefixes` or without. The whole batch's pre-activations exist meanwhile, since
  * they compete with each other.
  */
 export async function batchTopKStep(
   step: GradientStep,
-  config: Omit<BatchTopKTrainConfig, "architecture">,
-  prefixes: Prefixes | null,
+  config: Pick<
+    BatchTopKTrainConfig,
+    "auxiliaryK" | "auxiliaryWeight" | "dSae" | "k" | "thresholdRate" | "thresholdStart"
+  >,
+  { prefixes, selectBy }: BatchTopKOptions,
 ): Promise<StepResult> {
   const { device, parameters, x } = step;
   const { dSae } = config;
-  const [batch = 0, dIn = 0] = x.shape;
-  const auxiliary = auxiliaryOf(config, step.dead, dIn);
+  const [batch = 0] = x.shape;
+  const auxiliary = auxiliaryOf(config, step.dead, parameters.decoderBias.size);
   const allowed =
     auxiliary === null ? null : device.tensor(Int32Array.from(auxiliary.dead), [dSae]);
   const firing = device.zeros([dSae], "i32");
-  const input = sub(x, parameters.decoderBias);
+  const own = device.scope(() => blockOf(step, 0, batch));
+  const { input, wanted } = own;
   const pre = linear(input, parameters.encoderRows, parameters.encoderBias);
-  const owned: Tensor[] = [firing, input, pre, ...(allowed === null ? [] : [allowed])];
+  const owned: Tensor[] = [firing, input, wanted, pre, ...(allowed === null ? [] : [allowed])];
   try {
-    const rows = await select(pre, config.k);
-    owned.push(rows.counts, rows.indices, rows.values);
+    const selected = await select(pre, config.k, selectBy);
+    const rows =
+      selectBy === null
+        ? selected
+        : selected.withValues(device.scope(() => relu(sparseGather(selected, pre))));
+    owned.push(rows.counts, rows.indices, rows.values, selected.values);
     const figures = device.scope(() => {
       const { error, losses } =
-        prefixes === null
-          ? addWhole(step, rows, input)
-          : addPrefixes(step, { rows, input, prefixes });
+        prefixes === null ? addWhole(step, rows, own) : addPrefixes(step, { rows, own, prefixes });
       sparseCountFiring(rows, firing);
       return {
         error,
         losses: [...losses],
         squaredError: sumOfSquares(error),
         errorSum: sum(error, { axis: 0 }),
-        smallest: sparseSmallest(rows),
+        smallest: sparseSmallest(selected),
         rows:
           auxiliary === null || allowed === null ? null : encodeTopK(pre, auxiliary.k, { allowed }),
       };
@@ -88,7 +105,11 @@ export async function batchTopKStep(
     const auxiliaryLoss =
       kept.length === 0
         ? 0
-        : await addAuxiliary(step, config, kept, squaredError, await errorSum.floats());
+        : await addAuxiliary(step, config, kept, {
+            squaredError,
+            errorSum: await errorSum.floats(),
+            dPre: reluGradient,
+          });
     const reconstruction = (prefixes?.weight ?? 1) * (await total(figures.losses));
     return {
       loss: reconstruction / (batch * step.variance) + config.auxiliaryWeight * auxiliaryLoss,
@@ -104,11 +125,20 @@ export async function batchTopKStep(
 
 /** The SAE for inference: a JumpReLU with the running threshold. */
 export function thresholdForm({ weights, memory }: TrainedParameters): InferenceForm {
-  return withThreshold(weights, memory["threshold"]?.[0] ?? 0);
+  return withThreshold(weights, runningThreshold(memory));
+}
+
+/** The threshold that a run has come to. */
+export function runningThreshold(memory: StepMemory): number {
+  return memory["threshold"]?.[0] ?? 0;
 }
 
 /** The k B largest. Rows have room for a few times k, or where that does not suffice, for what the fullest takes. */
-async function select(pre: Tensor, k: number): Promise<SparseRows> {
+async function select(pre: Tensor, k: number, selectBy: Tensor | null): Promise<SparseRows> {
+  if (selectBy !== null) {
+    using scaled = mul(pre, selectBy);
+    return await select(scaled, k, null);
+  }
   const width = pre.shape[1] ?? 0;
   const rows = encodeBatchTopK(pre, k, { capacity: Math.min(width, Math.ceil(4 * k) + 8) });
   const lost = await rows.overflow();
@@ -123,14 +153,14 @@ interface Reconstructed {
   readonly losses: readonly Tensor[];
 }
 
-function addWhole(step: GradientStep, rows: SparseRows, input: Tensor): Reconstructed {
+function addWhole(step: GradientStep, rows: SparseRows, own: StepBlock): Reconstructed {
   const { decoder } = step.parameters;
-  const error = sub(sparseDecode(rows, decoder, null), input);
+  const error = sub(sparseDecode(rows, decoder, null), own.wanted);
   const factor = 2 / ((step.x.shape[0] ?? 0) * step.variance);
   const dOutput = affine(error, { factor, bias: 0 });
   const dPre = reluGradient(rows, sparseDot(rows, decoder, dOutput));
-  addSparseGradients(step.gradients, { rows, dPre, dOutput, input });
-  addOutputBiasGradient(step.gradients, dOutput);
+  addSparseGradients(step.gradients, { rows, dPre, dOutput, input: own.input });
+  addOutputGradients(step, own, dOutput);
   return { error, losses: [sumOfSquares(error)] };
 }
 
@@ -142,9 +172,9 @@ function addPrefixes(
   step: GradientStep,
   {
     rows,
-    input,
+    own,
     prefixes,
-  }: { readonly rows: SparseRows; readonly input: Tensor; readonly prefixes: Prefixes },
+  }: { readonly rows: SparseRows; readonly own: StepBlock; readonly prefixes: Prefixes },
 ): Reconstructed {
   const { device, parameters, gradients } = step;
   const { decoder } = parameters;
@@ -163,13 +193,13 @@ function addPrefixes(
   const errors: Tensor[] = [];
   for (const group of groups) {
     const written = sparseDecode(group, decoder, null);
-    errors.push(add(written, errors.at(-1) ?? affine(input, { factor: -1, bias: 0 })));
+    errors.push(add(written, errors.at(-1) ?? affine(own.wanted, { factor: -1, bias: 0 })));
   }
   let dOutput: Tensor | null = null;
   let dValues: Tensor | null = null;
   for (const [group, error] of [...errors.entries()].toReversed()) {
-    const own = affine(error, { factor, bias: 0 });
-    const dGroup: Tensor = dOutput === null ? own : add(dOutput, own);
+    const dError = affine(error, { factor, bias: 0 });
+    const dGroup: Tensor = dOutput === null ? dError : add(dOutput, dError);
     dOutput = dGroup;
     const [values, mask] = [groups[group]?.values, masks[group]];
     if (values === undefined || mask === undefined) continue;
@@ -179,12 +209,12 @@ function addPrefixes(
   }
   if (dOutput !== null && dValues !== null) {
     const dPre = reluGradient(rows, dValues);
-    sparseOuterAdd(rows, dPre, input, gradients.encoderRows);
+    sparseOuterAdd(rows, dPre, own.input, gradients.encoderRows);
     sparseScatterAdd(rows, dPre, gradients.encoderBias);
-    addInto(gradients.decoderBias, sum(dOutput, { axis: 0 }));
+    addOutputGradients(step, own, dOutput);
   }
   return {
-    error: errors.at(-1) ?? affine(input, { factor: -1, bias: 0 }),
+    error: errors.at(-1) ?? affine(own.wanted, { factor: -1, bias: 0 }),
     losses: errors.map((error) => sumOfSquares(error)),
   };
 }

@@ -12,6 +12,10 @@ import { batchTopKStep, thresholdForm } from "./batch-topk-step.ts";
 export const batchTopK: TrainingArchitecture = {
   name: "batchtopk",
   // The registry hands each architecture its own member of the union.
-  gradients: (step) => batchTopKStep(step, step.config as BatchTopKTrainConfig, null),
+  gradients: (step) =>
+    batchTopKStep(step, step.config as BatchTopKTrainConfig, {
+      prefixes: null,
+      selectBy: null,
+    }),
   inferenceForm: thresholdForm,
 };

@@ -20,9 +20,11 @@ import {
 } from "@latentkit/tensor";
 import { rowBlocks } from "../blocks.ts";
 import {
-  addOutputBiasGradient,
+  addOutputGradients,
+  blockOf,
   type ExtraParameter,
   type GradientStep,
+  type StepBlock,
   type StepResult,
 } from "../train/step.ts";
 import type {
@@ -37,7 +39,7 @@ import { total } from "./auxiliary.ts";
  * `f = 1[pi_gate > 0] ReLU(pi_mag)`. Rows of W_dec are kept at unit norm. Trained on
  *
  * `mean (||x - x^||^2 + lambda sum ReLU(pi_gate) + ||x - (sg(W_dec)^T ReLU(pi_gate) + sg(b_dec))||^2)`, sg for stop-gradient: the gate
- * learns from the last two terms alone. b_mag is the encoder's bias here, b_gate and r_mag start at 0.
+ * learns from the last two terms alone. (A transcoder's target stands for x there, and W_skip is stopped as well.) b_mag is the encoder's bias here, b_gate and r_mag start at 0.
  *
  * For inference it is a JumpReLU, exactly: rows exp(r_mag) W_enc, bias b_mag, threshold max(0, b_mag - exp(r_mag) b_gate).
  */
@@ -49,7 +51,7 @@ export const gated: TrainingArchitecture = {
 };
 
 async function gatedStep(step: GradientStep): Promise<StepResult> {
-  const { device, parameters, x, blockRows } = step;
+  const { device, x, blockRows } = step;
   const { dSae } = step.config;
   const batch = x.shape[0] ?? 0;
   const [gateBias, magnitudeScale] = [extra(step, "gate_bias"), extra(step, "magnitude_scale")];
@@ -61,14 +63,14 @@ async function gatedStep(step: GradientStep): Promise<StepResult> {
   try {
     for (const [start, end] of rowBlocks(batch, blockRows)) {
       const block = device.scope(() => {
-        const input = sub(x.rows(start, end), parameters.decoderBias);
-        return gatedBlock(step, { input, batch, firing, zero, gateBias, magnitudeScale });
+        const own = blockOf(step, start, end);
+        return gatedBlock(step, { own, batch, firing, zero, gateBias, magnitudeScale });
       });
       squared.push(block.squaredError);
       penalties.push(block.penalty);
       auxiliaries.push(block.auxiliary);
     }
-    device.scope(() => addGateInputBias(step, gateBias, magnitudeScale));
+    if (step.centred) device.scope(() => addGateInputBias(step, gateBias, magnitudeScale));
     const squaredError = await total(squared);
     const auxiliaryLoss = (await total(auxiliaries)) / batch;
     return {
@@ -84,8 +86,7 @@ async function gatedStep(step: GradientStep): Promise<StepResult> {
 }
 
 interface GatedBlock {
-  /** x - b_dec, `[rows, d_in]`. */
-  readonly input: Tensor;
+  readonly own: StepBlock;
   readonly batch: number;
   readonly firing: Tensor;
   readonly zero: Tensor;
@@ -94,19 +95,21 @@ interface GatedBlock {
 }
 
 function gatedBlock(
-  { parameters, gradients, sparsity }: GradientStep,
-  { input, batch, firing, zero, gateBias, magnitudeScale }: GatedBlock,
+  step: GradientStep,
+  { own, batch, firing, zero, gateBias, magnitudeScale }: GatedBlock,
 ): { readonly squaredError: Tensor; readonly penalty: Tensor; readonly auxiliary: Tensor } {
+  const { parameters, gradients, sparsity } = step;
+  const { input, wanted } = own;
   const scale = exp(magnitudeScale.value);
   const hidden = linear(input, parameters.encoderRows);
   const gate = add(hidden, gateBias.value);
   const magnitude = add(mul(hidden, scale), parameters.encoderBias);
   const opens = greater(gate, 0);
   const latents = jumpReluDense(where(opens, magnitude, 0), zero, firing);
-  const error = sub(matmul(latents, parameters.decoder), input);
+  const error = sub(matmul(latents, parameters.decoder), wanted);
   const dOutput = affine(error, { factor: 2 / batch, bias: 0 });
   addMatmul(gradients.decoder, latents, dOutput, { transposeA: true });
-  addOutputBiasGradient(gradients, dOutput);
+  addOutputGradients(step, own, dOutput);
   const dMagnitude = where(
     logicalAnd(opens, greater(magnitude, 0)),
     linear(dOutput, parameters.decoder),
@@ -114,7 +117,7 @@ function gatedBlock(
   );
 
   const open = relu(gate);
-  const residual = sub(matmul(open, parameters.decoder), input);
+  const residual = sub(matmul(open, parameters.decoder), wanted);
   const dResidual = affine(residual, { factor: 2 / batch, bias: 0 });
   const dOpen = affine(linear(dResidual, parameters.decoder), {
     factor: 1,
@@ -171,7 +174,7 @@ export function foldGate<Weights extends TrainedParameters["weights"]>(
   weights: Weights,
   { gateBias, magnitudeScale }: Readonly<Record<"gateBias" | "magnitudeScale", Float32Array>>,
 ): Weights {
-  const dIn = weights.decoderBias.length;
+  const dIn = weights.encoderRows.length / weights.encoderBias.length;
   const scaleOf = (latent: number): number => Math.exp(magnitudeScale[latent] ?? 0);
   return {
     ...weights,

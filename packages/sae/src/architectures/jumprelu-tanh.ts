@@ -25,7 +25,13 @@ import {
 } from "@latentkit/tensor";
 import { rowBlocks } from "../blocks.ts";
 import type { JumpReluTanhTrainConfig } from "../train/kinds.ts";
-import { addOutputBiasGradient, type GradientStep, type StepResult } from "../train/step.ts";
+import {
+  addOutputGradients,
+  blockOf,
+  type GradientStep,
+  type StepBlock,
+  type StepResult,
+} from "../train/step.ts";
 import type { TrainingArchitecture } from "../train/training-architecture.ts";
 import { total } from "./auxiliary.ts";
 import { jumpReluForm } from "./threshold-forms.ts";
@@ -52,7 +58,7 @@ export const jumpReluTanh: TrainingArchitecture = {
 
 /** What a block needs beside the step. */
 interface TanhBlock {
-  readonly target: Tensor;
+  readonly own: StepBlock;
   readonly firing: Tensor;
   /** 1 for latents that the pre-activation term is for, `[d_sae]`; null for none. */
   readonly reached: Tensor | null;
@@ -71,7 +77,7 @@ async function tanhStep(step: GradientStep): Promise<StepResult> {
   try {
     for (const [start, end] of rowBlocks(batch, blockRows)) {
       const block = device.scope(() =>
-        tanhBlock(step, config, { target: x.rows(start, end), firing, reached }),
+        tanhBlock(step, config, { own: blockOf(step, start, end), firing, reached }),
       );
       squared.push(block.squaredError);
       penalties.push(block.penalty);
@@ -96,7 +102,7 @@ async function tanhStep(step: GradientStep): Promise<StepResult> {
 function tanhBlock(
   step: GradientStep,
   config: JumpReluTanhTrainConfig,
-  { target, firing, reached }: TanhBlock,
+  { own, firing, reached }: TanhBlock,
 ): { readonly squaredError: Tensor; readonly penalty: Tensor; readonly auxiliary: Tensor } {
   const { parameters, gradients } = step;
   const { decoder, threshold } = parameters;
@@ -104,13 +110,13 @@ function tanhBlock(
   if (threshold === null || dThreshold === null) throw missingThreshold();
   const batch = step.x.shape[0] ?? 0;
   const { bandwidth, tanhScale, gradientToInput } = config;
-  const input = sub(target, parameters.decoderBias);
+  const { input, wanted } = own;
   const pre = linear(input, parameters.encoderRows, parameters.encoderBias);
   const latents = jumpReluDense(pre, threshold, firing);
-  const error = sub(matmul(latents, decoder), input);
+  const error = sub(matmul(latents, decoder), wanted);
   const dOutput = affine(error, { factor: 2 / batch, bias: 0 });
   addMatmul(gradients.decoder, latents, dOutput, { transposeA: true });
-  addOutputBiasGradient(gradients, dOutput);
+  addOutputGradients(step, own, dOutput);
 
   const norms = norm(decoder, { axis: 1 });
   const squashed = tanh(affine(mul(latents, norms), { factor: tanhScale, bias: 0 }));

@@ -109,7 +109,8 @@ function sample(
 
 /** All gradients but theta's, which is a pseudo-gradient: PyTorch's goldens check that. */
 function byName(result: HarnessGradients): Readonly<Record<string, Float32Array>> {
-  const { threshold: _, ...gradients } = result.gradients;
+  const { threshold: _, skip, ...autoencoder } = result.gradients;
+  const gradients = { ...autoencoder, ...(skip.length === 0 ? {} : { skip }) };
   return { ...gradients, ...result.extras };
 }
 

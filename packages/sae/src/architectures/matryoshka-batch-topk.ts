@@ -13,7 +13,10 @@ export const matryoshkaBatchTopK: TrainingArchitecture = {
     // The registry hands each architecture its own member of the union.
     const config = step.config as MatryoshkaBatchTopKTrainConfig;
     const weight = config.prefixLoss === "mean" ? 1 / config.widths.length : 1;
-    return batchTopKStep(step, config, { widths: config.widths, weight });
+    return batchTopKStep(step, config, {
+      prefixes: { widths: config.widths, weight },
+      selectBy: null,
+    });
   },
   inferenceForm: thresholdForm,
 };

@@ -14,7 +14,7 @@ import {
   where,
 } from "@latentkit/tensor";
 import { rowBlocks } from "../blocks.ts";
-import { addOutputBiasGradient, type GradientStep, type StepResult } from "../train/step.ts";
+import { addOutputGradients, blockOf, type GradientStep, type StepResult } from "../train/step.ts";
 import { total } from "./auxiliary.ts";
 
 /** A penalty on the latents of one block of rows. */
@@ -31,7 +31,7 @@ export interface ReluStepResult extends StepResult {
 }
 
 /**
- * Gradients of `mean ||x - x^||^2` plus a penalty, for latents `f = ReLU(W_enc (x - b_dec) + b_enc)`. By dense products: with a
+ * Gradients of `mean ||x - x^||^2` plus a penalty, for latents `f = ReLU(W_enc (x - b_dec) + b_enc)`, of x itself in a transcoder. By dense products: with a
  * penalty on the activations alone a large share of the latents fires for most of a run.
  */
 export async function reluStep(
@@ -48,13 +48,14 @@ export async function reluStep(
   try {
     for (const [start, end] of rowBlocks(batch, blockRows)) {
       const block = device.scope(() => {
-        const input = sub(x.rows(start, end), parameters.decoderBias);
+        const own = blockOf(step, start, end);
+        const { input, wanted } = own;
         const pre = linear(input, parameters.encoderRows, parameters.encoderBias);
         const latents = jumpReluDense(pre, zero, firing);
-        const error = sub(matmul(latents, parameters.decoder), input);
+        const error = sub(matmul(latents, parameters.decoder), wanted);
         const dOutput = affine(error, { factor: 2 / batch, bias: 0 });
         addMatmul(gradients.decoder, latents, dOutput, { transposeA: true });
-        addOutputBiasGradient(gradients, dOutput);
+        addOutputGradients(step, own, dOutput);
         const penalty = penaltyOf(latents);
         const dLatents = add(linear(dOutput, parameters.decoder), penalty.dLatents);
         const dPre = where(greater(latents, 0), dLatents, 0);

@@ -24,20 +24,20 @@ export function withThreshold(weights: SaeWeights, threshold: number): Inference
 
 function withUnitDecoder(weights: SaeWeights): SaeWeights {
   const { encoderRows, decoder, encoderBias, threshold } = weights;
-  const dIn = weights.decoderBias.length;
+  const [dIn, dOut] = [encoderRows.length / encoderBias.length, weights.decoderBias.length];
   const norms = Float64Array.from(encoderBias, (_, latent) => {
     let squares = 0;
-    for (let column = 0; column < dIn; column++)
-      squares += (decoder[latent * dIn + column] ?? 0) ** 2;
+    for (let column = 0; column < dOut; column++)
+      squares += (decoder[latent * dOut + column] ?? 0) ** 2;
     // A row of norm 0 writes nothing, whatever it is divided by; one that rounding alone keeps from 1 stays as it is.
     const norm = Math.sqrt(squares) || 1;
     return Math.abs(norm - 1) < 1e-5 ? 1 : norm;
   });
-  const normAt = (index: number): number => norms[Math.floor(index / dIn)] ?? 1;
+  const normAt = (index: number, width: number): number => norms[Math.floor(index / width)] ?? 1;
   return {
     ...weights,
-    encoderRows: encoderRows.map((value, index) => value * normAt(index)),
-    decoder: decoder.map((value, index) => value / normAt(index)),
+    encoderRows: encoderRows.map((value, index) => value * normAt(index, dIn)),
+    decoder: decoder.map((value, index) => value / normAt(index, dOut)),
     encoderBias: encoderBias.map((value, latent) => value * (norms[latent] ?? 1)),
     threshold: threshold?.map((value, latent) => value * (norms[latent] ?? 1)) ?? null,
   };

@@ -8,7 +8,8 @@ import type { Sae } from "../sae.ts";
 import { exampleSae } from "../testing/example-sae.ts";
 import { identitySae } from "../testing/identity-sae.ts";
 import { bootstrapInterval, ratioOf } from "./bootstrap.ts";
-import { type EvaluationRows, evaluateSae } from "./evaluate-sae.ts";
+import { evaluateSae } from "./evaluate-sae.ts";
+import type { EvaluationRows } from "./split-rows.ts";
 
 registerMatchers(expect);
 

@@ -1,26 +1,23 @@
-import { type ActivationStore, maskReasons } from "@latentkit/activations";
+import type { ActivationStore } from "@latentkit/activations";
 import {
   type LongCallOptions,
   MismatchError,
-  ShapeError,
   throwIfAborted,
   yieldToEventLoop,
 } from "@latentkit/core";
 import type { Sae } from "../sae.ts";
 import { checkWidth } from "../weights.ts";
 import { bootstrapInterval, type Interval, ratioOf } from "./bootstrap.ts";
-import { DocumentSums } from "./document-sums.ts";
-import { reconstructRows, VarianceSums } from "./rows.ts";
-
-/** Activations to evaluate on, a piece at a time. */
-export interface EvaluationRows {
-  /** Raw, `[n, dIn]`. */
-  readonly activations: Float32Array;
-  /** One of `maskReasons` for each row; without it no row is masked. */
-  readonly masks?: ArrayLike<number> | undefined;
-  /** The document of each row, for intervals; without it there are none. */
-  readonly documents?: ArrayLike<number> | undefined;
-}
+import { DocumentSums, type PerDocument } from "./document-sums.ts";
+import {
+  denseFraction,
+  denseFractionInterval,
+  firingGroups,
+  type GroupedFiring,
+  totalFiring,
+} from "./firing-groups.ts";
+import { type ReconstructedBlock, reconstructRows, VarianceSums } from "./rows.ts";
+import { type EvaluationRows, type KeptRows, splitRows } from "./split-rows.ts";
 
 /** How {@link evaluateSae} measures. */
 export interface EvaluateSaeOptions extends LongCallOptions {
@@ -33,7 +30,21 @@ export interface EvaluateSaeOptions extends LongCallOptions {
   readonly seed?: number | undefined;
 }
 
-/** What {@link evaluateSae} measures. All over unmasked tokens but `fvuWithMasked`. */
+/** The error at some context positions: `first` to `last`, both inclusive. */
+export interface PositionError {
+  readonly first: number;
+  readonly last: number;
+  /** Unmasked tokens there. */
+  readonly tokens: number;
+  /** E||x - x^||^2 there, over E||x - Ex||^2 of all tokens: the mean over positions, weighted by tokens, is the FVU. */
+  readonly error: number;
+  readonly interval: Interval | null;
+}
+
+/**
+ * What {@link evaluateSae} measures. All over unmasked tokens but `fvuWithMasked`. Intervals are of 95%, by bootstrap over documents;
+ * null where documents are not known, or fewer than two.
+ */
 export interface SaeMetrics {
   /** Unmasked tokens. */
   readonly tokens: number;
@@ -41,37 +52,53 @@ export interface SaeMetrics {
   readonly documents: number;
   /** Mean number of active latents. */
   readonly l0: number;
-  /** 95%, by bootstrap over documents; null where documents are not known, or fewer than two. */
   readonly l0Interval: Interval | null;
   /** E||x - x^||^2 / E||x - Ex||^2, each averaged over all tokens first. */
   readonly fvu: number;
   readonly fvuInterval: Interval | null;
+  /**
+   * E(||x - x^||^2 / ||x - Ex||^2), a mean of ratios, Ex over each piece that was given (a shard, a batch): 1 minus what SAELens calls
+   * `explained_variance_legacy`, as older papers report it. Tokens near the mean dominate it; compare with old numbers only.
+   */
+  readonly fvuLegacy: number;
+  readonly fvuLegacyInterval: Interval | null;
   /** FVU over masked tokens too (padding left out): with attention sinks it is near 0 or near nothing, and says little. */
   readonly fvuWithMasked: number;
-  /** Share of latents that never fired. */
+  /** E||x - x^||^2, summed over features. */
+  readonly mse: number;
+  readonly mseInterval: Interval | null;
+  /** Share of latents that never fired. No interval: a resample of documents can only lose latents. */
   readonly deadFraction: number;
-  /** Share of latents that fired on more than a tenth of the tokens. */
+  /** Share of latents that fired on more than a tenth of the tokens: high-frequency ones. */
   readonly denseFraction: number;
+  /** By bootstrap over 32 groups of documents. */
+  readonly denseFractionInterval: Interval | null;
   /** Share of the tokens on which each latent fired, `[dSae]`. */
   readonly densities: Float32Array;
-  /** gamma = E||x^||^2 / E(x . x^); below 1 the reconstruction is too small. */
+  /** gamma = E||x^||^2 / E(x . x^); below 1 the reconstruction is too small (2404.16014, equation 10). */
   readonly relativeReconstructionBias: number;
+  readonly relativeReconstructionBiasInterval: Interval | null;
   /** E(||x^|| / ||x||). */
   readonly l2Ratio: number;
+  readonly l2RatioInterval: Interval | null;
   /** E cos(x, x^). */
   readonly cosine: number;
-  /** Mean activation, `[dIn]`, for mean ablation. */
+  readonly cosineInterval: Interval | null;
+  /** The error by context position, in ranges 0, 1, 2-3, 4-7, ...; empty where positions are not known. */
+  readonly byPosition: readonly PositionError[];
+  /** Mean of what was to be reconstructed, `[dOut]`, for mean ablation. */
   readonly mean: Float32Array;
 }
 
-/** Above this share of the tokens a latent is dense. */
-const denseAbove = 0.1;
+/** Resamples of the dense fraction at most: each walks over all latents. */
+const denseResamples = 200;
 
 /**
  * Measures an SAE on activations, streaming: a shard is in memory at a time.
  *
- * @param source an opened folder of shards, or pieces of one's own
- * @throws MismatchError `SAE_WIDTH` for activations of another width, `EVALUATION_EMPTY` where every token is masked
+ * @param source an opened folder of shards, or pieces of one's own; for a transcoder pieces with their targets
+ * @throws MismatchError `SAE_WIDTH` for activations of another width, `EVALUATION_EMPTY` where every token is masked,
+ *   `EVALUATION_TARGETS` for a transcoder without targets; ShapeError `SHAPE_ROWS`; AbortedError
  *
  * @example
  * const { l0, fvu } = await evaluateSae(sae, await openActivations("./activations"));
@@ -89,36 +116,14 @@ export async function evaluateSae(
     signal,
     onProgress,
   } = options;
-  const { dIn, dSae } = sae.config;
   const store = "readShard" in source ? source : null;
   if (store !== null) checkWidth(sae.config, store.dIn, `the activations in ${store.name}`);
   const total =
     store === null ? undefined : Math.min(store.manifest.counts.splits[split].kept, maximumTokens);
-  const documents = new DocumentSums(dIn);
-  const masked = new VarianceSums(dIn);
-  const firing = new Int32Array(dSae);
-  const sums = {
-    tokens: 0,
-    squaredError: 0,
-    maskedError: 0,
-    active: 0,
-    squaredOutput: 0,
-    product: 0,
-    ratio: 0,
-    cosine: 0,
-  };
+  const sums = new SaeSums(sae);
   for await (const piece of "readShard" in source ? shardRows(source, split, signal) : source) {
     throwIfAborted(signal);
-    const { kept, other } = splitRows(piece, dIn);
-    for await (const block of reconstructRows(sae, kept.activations, firing)) {
-      addTokens(sums, documents, kept, block, dIn);
-    }
-    for await (const { start, reconstruction } of reconstructRows(sae, other, null)) {
-      for (let index = 0; index < reconstruction.length; index++)
-        sums.maskedError += ((reconstruction[index] ?? 0) - (other[start * dIn + index] ?? 0)) ** 2;
-    }
-    masked.add(kept.activations);
-    masked.add(other);
+    await sums.add(splitRows(piece, sae.config));
     onProgress?.({
       stage: "evaluate-sae",
       done: Math.min(sums.tokens, total ?? sums.tokens),
@@ -129,36 +134,14 @@ export async function evaluateSae(
     await yieldToEventLoop();
     if (sums.tokens >= maximumTokens) break;
   }
-  const { tokens } = sums;
-  if (tokens === 0) {
+  if (sums.tokens === 0) {
     throw new MismatchError({
       code: "EVALUATION_EMPTY",
       message: "there is no unmasked token to evaluate on",
       fix: "harvest more text, or a larger held-out share",
     });
   }
-  const perDocument = documents.finish();
-  const interval = (above: ArrayLike<number>, below: ArrayLike<number>): Interval | null =>
-    resamples === 0
-      ? null
-      : bootstrapInterval(perDocument.count, ratioOf(above, below), { resamples, seed });
-  return {
-    tokens,
-    documents: perDocument.count,
-    l0: sums.active / tokens,
-    l0Interval: interval(perDocument.active, perDocument.tokens),
-    fvu: sums.squaredError / perDocument.totalVariance,
-    fvuInterval: interval(perDocument.squaredError, perDocument.variance),
-    fvuWithMasked: (sums.squaredError + sums.maskedError) / masked.total(),
-    deadFraction: firing.reduce((dead, count) => dead + (count === 0 ? 1 : 0), 0) / dSae,
-    denseFraction:
-      firing.reduce((dense, count) => dense + (count > denseAbove * tokens ? 1 : 0), 0) / dSae,
-    densities: Float32Array.from(firing, (count) => count / tokens),
-    relativeReconstructionBias: sums.squaredOutput / sums.product,
-    l2Ratio: sums.ratio / tokens,
-    cosine: sums.cosine / tokens,
-    mean: perDocument.mean,
-  };
+  return summary(sums, { resamples, seed });
 }
 
 /** The shards of one split, as {@link evaluateSae} reads them. */
@@ -170,92 +153,162 @@ async function* shardRows(
   for (const index of store.shards(split)) yield await store.readShard(index, { signal });
 }
 
-interface KeptRows {
-  readonly activations: Float32Array;
-  /** The document of each kept row; null where that is not known. */
-  readonly documents: Int32Array | null;
-}
+/** All sums of one evaluation. */
+class SaeSums {
+  readonly documents: DocumentSums;
+  readonly masked: VarianceSums;
+  readonly firing: GroupedFiring & { readonly tokens: number[] };
+  tokens = 0;
+  active = 0;
+  maskedError = 0;
+  readonly #sae: Sae;
 
-/** Unmasked rows, and masked ones that are not padding. */
-function splitRows(
-  piece: EvaluationRows,
-  dIn: number,
-): { readonly kept: KeptRows; readonly other: Float32Array } {
-  const { activations, masks, documents } = piece;
-  const rows = activations.length / dIn;
-  if (
-    !Number.isInteger(rows) ||
-    (masks !== undefined && masks.length !== rows) ||
-    (documents !== undefined && documents.length !== rows)
-  ) {
-    throw new ShapeError({
-      code: "SHAPE_ROWS",
-      message: `${activations.length} numbers, ${masks?.length ?? "no"} masks and ${documents?.length ?? "no"} documents do not go with rows of width ${dIn}`,
-      fix: "give whole rows, with one mask and one document for each",
-    });
+  constructor(sae: Sae) {
+    const { dSae } = sae.config;
+    const { dOut } = sae;
+    this.#sae = sae;
+    this.documents = new DocumentSums(dOut);
+    this.masked = new VarianceSums(dOut);
+    this.firing = {
+      dSae,
+      counts: Array.from({ length: firingGroups }, () => new Int32Array(dSae)),
+      tokens: Array.from({ length: firingGroups }, () => 0),
+    };
   }
-  const [keep, other]: [number[], number[]] = [[], []];
-  for (let row = 0; row < rows; row++) {
-    const reason = masks?.[row] ?? maskReasons.keep;
-    if (reason === maskReasons.keep) keep.push(row);
-    else if (reason !== maskReasons.padding) other.push(row);
-  }
-  const gather = (picked: readonly number[]): Float32Array => {
-    if (picked.length === rows) return activations;
-    const result = new Float32Array(picked.length * dIn);
-    for (const [at, row] of picked.entries())
-      result.set(activations.subarray(row * dIn, (row + 1) * dIn), at * dIn);
-    return result;
-  };
-  return {
-    kept: {
-      activations: gather(keep),
-      documents:
-        documents === undefined ? null : Int32Array.from(keep, (row) => documents[row] ?? 0),
-    },
-    other: gather(other),
-  };
-}
 
-type Sums = Record<
-  "active" | "cosine" | "product" | "ratio" | "squaredError" | "squaredOutput" | "tokens",
-  number
->;
-
-function addTokens(
-  sums: Sums,
-  documents: DocumentSums,
-  kept: KeptRows,
-  block: {
-    readonly start: number;
-    readonly end: number;
-    readonly reconstruction: Float32Array;
-    readonly l0: Float32Array;
-  },
-  dIn: number,
-): void {
-  const { start, end, reconstruction, l0 } = block;
-  for (let row = start; row < end; row++) {
-    const x = kept.activations.subarray(row * dIn, (row + 1) * dIn);
-    const from = (row - start) * dIn;
-    let [error, input, output, product] = [0, 0, 0, 0];
-    for (let column = 0; column < dIn; column++) {
-      const value = x[column] ?? 0;
-      const decoded = reconstruction[from + column] ?? 0;
-      error += (value - decoded) ** 2;
-      input += value * value;
-      output += decoded * decoded;
-      product += value * decoded;
+  /** Takes the rows of one piece. */
+  async add({ kept, other }: ReturnType<typeof splitRows>): Promise<void> {
+    const { dOut } = this.#sae;
+    const rows = kept.targets.length / dOut;
+    const groups = Int32Array.from(
+      { length: rows },
+      (_, row) => (kept.documents?.[row] ?? 0) % firingGroups,
+    );
+    for (const group of groups) this.firing.tokens[group] = (this.firing.tokens[group] ?? 0) + 1;
+    const mean = meanRow(kept.targets, dOut);
+    const tally = { groups, counts: this.firing.counts };
+    for await (const block of reconstructRows(this.#sae, kept.activations, tally))
+      this.#addTokens(kept, block, mean);
+    for await (const { start, reconstruction } of reconstructRows(
+      this.#sae,
+      other.activations,
+      null,
+    )) {
+      for (let index = 0; index < reconstruction.length; index++)
+        this.maskedError +=
+          ((reconstruction[index] ?? 0) - (other.targets[start * dOut + index] ?? 0)) ** 2;
     }
-    const active = l0[row - start] ?? 0;
-    sums.tokens += 1;
-    sums.squaredError += error;
-    sums.active += active;
-    sums.squaredOutput += output;
-    sums.product += product;
-    // A token of norm 0 has neither ratio nor angle; it counts as 0 in both.
-    if (input > 0) sums.ratio += Math.sqrt(output / input);
-    if (input > 0 && output > 0) sums.cosine += product / Math.sqrt(input * output);
-    documents.add(kept.documents?.[row] ?? null, x, error, active);
+    this.masked.add(kept.targets);
+    this.masked.add(other.targets);
   }
+
+  #addTokens(kept: KeptRows, block: ReconstructedBlock, mean: Float64Array): void {
+    const { start, end, reconstruction, l0 } = block;
+    const dOut = mean.length;
+    for (let row = start; row < end; row++) {
+      const x = kept.targets.subarray(row * dOut, (row + 1) * dOut);
+      const from = (row - start) * dOut;
+      let [error, input, output, product, spread] = [0, 0, 0, 0, 0];
+      for (let column = 0; column < dOut; column++) {
+        const value = x[column] ?? 0;
+        const decoded = reconstruction[from + column] ?? 0;
+        error += (value - decoded) ** 2;
+        input += value * value;
+        output += decoded * decoded;
+        product += value * decoded;
+        spread += (value - (mean[column] ?? 0)) ** 2;
+      }
+      const active = l0[row - start] ?? 0;
+      this.tokens += 1;
+      this.active += active;
+      this.documents.add(kept.documents?.[row] ?? null, kept.positions?.[row] ?? null, x, {
+        active,
+        squaredError: error,
+        squaredOutput: output,
+        product,
+        // A token of norm 0 has neither ratio nor angle; it counts as 0 in both.
+        l2Ratio: input > 0 ? Math.sqrt(output / input) : 0,
+        cosine: input > 0 && output > 0 ? product / Math.sqrt(input * output) : 0,
+        // A lone token is its own mean: there is nothing to explain.
+        legacyRatio: error === 0 ? 0 : error / spread,
+      });
+    }
+  }
+}
+
+function meanRow(activations: Float32Array, dIn: number): Float64Array {
+  const mean = new Float64Array(dIn);
+  const rows = activations.length / dIn;
+  for (let index = 0; index < activations.length; index++)
+    mean[index % dIn] = (mean[index % dIn] ?? 0) + (activations[index] ?? 0) / rows;
+  return mean;
+}
+
+function summary(
+  sae: SaeSums,
+  options: { readonly resamples: number; readonly seed: number },
+): SaeMetrics {
+  const perDocument = sae.documents.finish();
+  const { count, sums, totals, variance, totalVariance, mean } = perDocument;
+  const { tokens } = totals;
+  const { dSae } = sae.firing;
+  const firing = totalFiring(sae.firing);
+  const interval = (above: ArrayLike<number>, below: ArrayLike<number>): Interval | null =>
+    options.resamples === 0 ? null : bootstrapInterval(count, ratioOf(above, below), options);
+  return {
+    tokens,
+    documents: count,
+    l0: totals.active / tokens,
+    l0Interval: interval(sums.active, sums.tokens),
+    fvu: totals.squaredError / totalVariance,
+    fvuInterval: interval(sums.squaredError, variance),
+    fvuLegacy: totals.legacyRatio / tokens,
+    fvuLegacyInterval: interval(sums.legacyRatio, sums.tokens),
+    fvuWithMasked: (totals.squaredError + sae.maskedError) / sae.masked.total(),
+    mse: totals.squaredError / tokens,
+    mseInterval: interval(sums.squaredError, sums.tokens),
+    deadFraction: firing.reduce((dead, fired) => dead + (fired === 0 ? 1 : 0), 0) / dSae,
+    denseFraction: denseFraction(firing, tokens),
+    denseFractionInterval:
+      count < 2 || options.resamples === 0
+        ? null
+        : denseFractionInterval(sae.firing, {
+            ...options,
+            resamples: Math.min(denseResamples, options.resamples),
+          }),
+    densities: Float32Array.from(firing, (fired) => fired / tokens),
+    relativeReconstructionBias: totals.squaredOutput / totals.product,
+    relativeReconstructionBiasInterval: interval(sums.squaredOutput, sums.product),
+    l2Ratio: totals.l2Ratio / tokens,
+    l2RatioInterval: interval(sums.l2Ratio, sums.tokens),
+    cosine: totals.cosine / tokens,
+    cosineInterval: interval(sums.cosine, sums.tokens),
+    byPosition: positionErrors(perDocument, options),
+    mean,
+  };
+}
+
+function positionErrors(
+  { count, sums, totals, variance, totalVariance, positions }: PerDocument,
+  options: { readonly resamples: number; readonly seed: number },
+): PositionError[] {
+  return positions.map(({ first, last, tokens, squaredError }) => {
+    const seen = tokens.reduce((sum, value) => sum + value, 0);
+    const error = squaredError.reduce((sum, value) => sum + value, 0);
+    const atPositions = ratioOf(squaredError, tokens);
+    const overall = ratioOf(variance, sums.tokens);
+    const interval =
+      options.resamples === 0
+        ? null
+        : bootstrapInterval(count, (draws) => atPositions(draws) / overall(draws), options);
+    // A resample without any document that reaches these positions says nothing of them.
+    const known = interval !== null && interval.every(Number.isFinite);
+    return {
+      first,
+      last,
+      tokens: seen,
+      error: error / seen / (totalVariance / totals.tokens),
+      interval: known ? interval : null,
+    };
+  });
 }

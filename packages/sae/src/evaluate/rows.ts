@@ -1,4 +1,6 @@
-import { sparseCountFiring, sparseRowL0 } from "@latentkit/tensor";
+import { sparseCountFiring, sparseRowL0, SparseRows, type Tensor } from "@latentkit/tensor";
+import { architectureOf } from "../architecture.ts";
+import { magnitudes } from "../architectures/abs-topk.ts";
 import { blockRowsFor, rowBlocks } from "../blocks.ts";
 import type { Sae } from "../sae.ts";
 
@@ -7,33 +9,44 @@ export interface ReconstructedBlock {
   /** Rows `start .. end` of the input. */
   readonly start: number;
   readonly end: number;
-  /** `[rows, dIn]`. */
+  /** `[rows, dOut]`. */
   readonly reconstruction: Float32Array;
   /** Active latents of each row. */
   readonly l0: Float32Array;
 }
 
+/** Where {@link reconstructRows} counts how often latents fired. */
+export interface FiringTally {
+  /** Which of `counts` each row is counted in. */
+  readonly groups: Int32Array;
+  /** `[dSae]` each; added to. */
+  readonly counts: readonly Int32Array[];
+}
+
 /**
  * Encodes and decodes rows `[n, dIn]` block by block.
  *
- * @param firing i32 `[dSae]`: how often each latent fired is added here
+ * @param firing how often each latent fired is added here: to the one array, or to that of each row's group
  */
 export async function* reconstructRows(
   sae: Sae,
   data: Float32Array,
-  firing: Int32Array | null,
+  firing: FiringTally | Int32Array | null,
 ): AsyncGenerator<ReconstructedBlock, void, undefined> {
   const { device, config } = sae;
   const { dIn, dSae } = config;
-  const counts = device.zeros([dSae], "i32");
+  const { signed = false } = architectureOf(config.architecture);
+  const tally = firing instanceof Int32Array ? { groups: null, counts: [firing] } : firing;
+  const counts = (tally?.counts ?? []).map(() => device.zeros([dSae], "i32"));
   try {
     for (const [start, end] of rowBlocks(data.length / dIn, blockRowsFor(dSae))) {
       const [decoded, active] = device.scope(() => {
-        const rows = sae.encode(
-          device.tensor(data.subarray(start * dIn, end * dIn), [end - start, dIn]),
-        );
-        sparseCountFiring(rows, counts);
-        return [sae.decode(rows), sparseRowL0(rows)] as const;
+        const x = device.tensor(data.subarray(start * dIn, end * dIn), [end - start, dIn]);
+        const rows = sae.encode(x);
+        // Operators that count look for values above 0.
+        const fired = signed ? magnitudes(rows) : rows;
+        if (tally !== null) countFiring(fired, tally.groups?.subarray(start, end) ?? null, counts);
+        return [sae.decode(rows, x), sparseRowL0(fired)] as const;
       });
       try {
         yield { start, end, reconstruction: await decoded.floats(), l0: await active.floats() };
@@ -42,11 +55,36 @@ export async function* reconstructRows(
         active.dispose();
       }
     }
-    if (firing !== null)
-      for (const [latent, count] of (await counts.integers()).entries())
-        firing[latent] = (firing[latent] ?? 0) + count;
+    for (const [group, into] of (tally?.counts ?? []).entries()) {
+      const counted = await counts[group]?.integers();
+      for (const [latent, count] of (counted ?? []).entries())
+        into[latent] = (into[latent] ?? 0) + count;
+    }
   } finally {
-    counts.dispose();
+    for (const tensor of counts) tensor.dispose();
+  }
+}
+
+/** Counts rows by runs of one group: rows of a document are neighbours. */
+function countFiring(rows: SparseRows, groups: Int32Array | null, counts: readonly Tensor[]): void {
+  const [first] = counts;
+  if (groups === null) {
+    if (first !== undefined) sparseCountFiring(rows, first);
+    return;
+  }
+  for (let start = 0; start < groups.length;) {
+    const group = groups[start] ?? 0;
+    let end = start + 1;
+    while (end < groups.length && groups[end] === group) end++;
+    const into = counts[group];
+    using run = new SparseRows({
+      width: rows.width,
+      counts: rows.counts.rows(start, end),
+      indices: rows.indices.rows(start, end),
+      values: rows.values.rows(start, end),
+    });
+    if (into !== undefined) sparseCountFiring(run, into);
+    start = end;
   }
 }
 
@@ -59,20 +97,29 @@ export interface RowFigures {
   readonly firing: Int32Array;
 }
 
-/** L0, FVU and firing counts over rows `[n, dIn]`, all of them. */
-export async function evaluateRows(sae: Sae, data: Float32Array): Promise<RowFigures> {
-  const { dIn, dSae } = sae.config;
+/**
+ * L0, FVU and firing counts over rows `[n, dIn]`, all of them.
+ *
+ * @param targets what a transcoder should make of them, `[n, dOut]`
+ */
+export async function evaluateRows(
+  sae: Sae,
+  data: Float32Array,
+  targets: Float32Array = data,
+): Promise<RowFigures> {
+  const { dSae } = sae.config;
+  const { dOut } = sae;
   const firing = new Int32Array(dSae);
-  const variance = new VarianceSums(dIn);
-  variance.add(data);
+  const variance = new VarianceSums(dOut);
+  variance.add(targets);
   let squaredError = 0;
   let active = 0;
   for await (const { start, reconstruction, l0 } of reconstructRows(sae, data, firing)) {
     for (let index = 0; index < reconstruction.length; index++)
-      squaredError += ((reconstruction[index] ?? 0) - (data[start * dIn + index] ?? 0)) ** 2;
+      squaredError += ((reconstruction[index] ?? 0) - (targets[start * dOut + index] ?? 0)) ** 2;
     for (const count of l0) active += count;
   }
-  const rows = data.length / dIn;
+  const rows = targets.length / dOut;
   return { rows, l0: active / rows, fvu: squaredError / variance.total(), firing };
 }
 

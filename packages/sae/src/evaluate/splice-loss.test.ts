@@ -4,7 +4,8 @@ import { createReferenceBackend, crossEntropy, Device } from "@latentkit/tensor"
 import { expectNoLeaks, registerMatchers } from "@latentkit/tensor/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { identitySae } from "../testing/identity-sae.ts";
-import { type SpliceContext, spliceLoss } from "./splice-loss.ts";
+import type { SpliceContext } from "./context-batch.ts";
+import { spliceLoss } from "./splice-loss.ts";
 
 registerMatchers(expect);
 

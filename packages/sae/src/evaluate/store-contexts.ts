@@ -1,5 +1,5 @@
 import { type ActivationStore, contextRanges } from "@latentkit/activations";
-import type { SpliceContext } from "./splice-loss.ts";
+import type { SpliceContext } from "./context-batch.ts";
 
 /**
  * Contexts of one split of a folder of shards, evenly spread over it, at most `limit`: what `spliceLoss` runs the model on.

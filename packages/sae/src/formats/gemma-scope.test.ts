@@ -136,7 +136,7 @@ describe("saeFromGemmaScopeNpz", () => {
   });
 
   it.each([
-    [{ threshold: null }, "TENSOR_MISSING", /"threshold" among W_enc, W_dec, b_enc, b_dec/u],
+    [{ threshold: null }, "TENSOR_MISSING", /"threshold" among W_dec, W_enc, b_dec, b_enc/u],
     [{ W_enc: null }, "TENSOR_MISSING", /"W_enc"/u],
     [
       { W_dec: { shape: [2, 3], values: new Float32Array(6) } },
@@ -144,7 +144,7 @@ describe("saeFromGemmaScopeNpz", () => {
       /W_dec has shape \[2, 3\].*\[3, 2\]/su,
     ],
     [{ W_enc: { shape: [6], values: new Float32Array(6) } }, "SAE_WEIGHTS_SHAPE", /W_enc/u],
-    [{ W_enc: { shape: [0, 3], values: new Float32Array() } }, "SAE_WEIGHTS_SHAPE", /W_dec/u],
+    [{ W_enc: { shape: [0, 3], values: new Float32Array() } }, "SAE_WEIGHTS_SHAPE", /W_enc/u],
     [
       { b_enc: { shape: [3], values: Float32Array.of(0, Number.NaN, 0) } },
       "SAE_WEIGHTS_NOT_FINITE",

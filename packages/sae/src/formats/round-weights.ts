@@ -8,13 +8,14 @@ import type { SaeWeights } from "../weights.ts";
  * that.
  */
 export function roundedToF16(weights: SaeWeights): SaeWeights {
-  const { threshold } = weights;
+  const { threshold, skip = null } = weights;
   return {
     encoderRows: rounded("W_enc", weights.encoderRows),
     decoder: rounded("W_dec", weights.decoder),
     encoderBias: rounded("b_enc", weights.encoderBias),
     decoderBias: rounded("b_dec", weights.decoderBias),
     threshold: threshold === null ? null : rounded("threshold", threshold),
+    ...(skip === null ? {} : { skip: rounded("W_skip", skip) }),
   };
 }
 

@@ -1,10 +1,19 @@
-import { ConfigError, FormatError, formatShape, sameShape, type Shape } from "@latentkit/core";
-import type { TensorStore, TensorToWrite } from "@latentkit/loaders";
+import { ConfigError } from "@latentkit/core";
+import type { TensorToWrite } from "@latentkit/loaders";
 import type { Device } from "@latentkit/tensor";
 import { foldGate } from "../architectures/gated.ts";
 import { Sae } from "../sae.ts";
-import type { SaeWeights } from "../weights.ts";
+import { outputWidth, type SaeWeights } from "../weights.ts";
+import { foldDecoderNorms, foldInputScale, foldWhitening, type Whitening } from "./fold.ts";
 import type { SaeLensConfig } from "./saelens-config.ts";
+import {
+  afterRelu,
+  readLatentRows,
+  readWeight,
+  transposed,
+  type WeightSource,
+  withLatentScale,
+} from "./weight-source.ts";
 
 /** How weights are read. */
 export interface ReadSaeOptions {
@@ -14,77 +23,66 @@ export interface ReadSaeOptions {
    * `activation_scaler.json` of a training checkpoint, and nowhere in the SAE itself.
    */
   readonly inputScale?: number | undefined;
+  /** What SAELens whitened inputs by, for SAEs with `covariance_whitening` that are not folded: `activation_whitening.safetensors`. */
+  readonly whitening?: Whitening | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * An SAE from SAELens's tensors: W_enc `[d_in, d_sae]`, W_dec `[d_sae, d_in]`, b_enc, b_dec, and theta for JumpReLU;
- * for Gated b_gate, b_mag and r_mag instead of b_enc, as the JumpReLU that it is. Scaled inputs
- * and decoder norms are folded away; negative thresholds become 0, since SAELens applies a ReLU first.
+ * An SAE or transcoder from SAELens's tensors: W_enc `[d_in, d_sae]`, W_dec `[d_sae, d_out]`, b_enc, b_dec, theta for JumpReLU, W_skip
+ * `[d_out, d_in]`; for Gated b_gate, b_mag and r_mag instead of b_enc, as the JumpReLU that it is. Scaled and whitened inputs, decoder norms
+ * and fine-tuned scaling factors are folded away; negative thresholds become 0, since SAELens applies a ReLU first.
  *
- * @throws FormatError `TENSOR_MISSING`, `SAE_WEIGHTS_SHAPE`, `SAE_WEIGHTS_NOT_FINITE`; ConfigError `SAE_INPUT_SCALE_UNKNOWN`
+ * @throws FormatError `TENSOR_MISSING`, `SAE_WEIGHTS_SHAPE`, `SAE_WEIGHTS_NOT_FINITE`; ConfigError `SAE_INPUT_SCALE_UNKNOWN`,
+ *   `SAE_WHITENING_UNKNOWN`, `SAE_UNSUPPORTED`
  */
 export async function readSaeLensWeights(
-  store: TensorStore,
+  source: WeightSource,
   parsed: SaeLensConfig,
   options: ReadSaeOptions,
 ): Promise<Sae> {
-  const { dIn, dSae } = parsed.config;
-  const read = async (name: string, shape: Shape): Promise<Float32Array<ArrayBuffer>> => {
-    const info = store.info(name);
-    if (!sameShape(info.shape, shape)) {
-      throw new FormatError({
-        code: "SAE_WEIGHTS_SHAPE",
-        message: `${name} has shape ${formatShape(info.shape)}, but the configuration says ${formatShape(shape)}`,
-        fix: "give a configuration and weights of the same SAE",
-        where: store.name,
-      });
-    }
-    const values = await store.readFloats(name, { signal: options.signal });
-    checkFinite(name, values, store.name);
-    return values;
-  };
-  let weights: SaeWeights = {
-    encoderRows: transposed(await read("W_enc", [dIn, dSae]), dIn, dSae),
-    decoder: await read("W_dec", [dSae, dIn]),
-    encoderBias: await read(parsed.architecture === "gated" ? "b_mag" : "b_enc", [dSae]),
-    decoderBias: await read("b_dec", [dIn]),
-    threshold: await readThreshold(parsed, read, dSae),
-  };
-  if (parsed.architecture === "gated") {
-    weights = foldGate(weights, {
-      gateBias: await read("b_gate", [dSae]),
-      magnitudeScale: await read("r_mag", [dSae]),
-    });
-  }
-  if (store.has("scaling_factor"))
-    checkScalingFactor(await store.readFloats("scaling_factor"), store.name);
+  let weights = await readTensors(source, parsed, options.signal);
+  weights = await withScalingFactor(weights, source, parsed, options.signal);
   if (parsed.scaledInput)
-    weights = foldInputScale(weights, inputScaleOf(options.inputScale, store.name));
+    weights = withInputScale(weights, parsed, inputScaleOf(options.inputScale, source.name));
   if (parsed.rescaleByDecoderNorm) weights = foldDecoderNorms(weights);
+  if (parsed.whitenedInput) {
+    const { applyBDecToInput } = parsed.config;
+    const whitening = whiteningOf(options.whitening, parsed, source.name);
+    const { device } = options;
+    weights = await foldWhitening(weights, whitening, { device, applyBDecToInput });
+  }
   return Sae.fromWeights(options.device, parsed.config, weights);
 }
 
 /** How the numbers of `sae_weights.safetensors` are stored. */
 export type SaeDType = "f16" | "f32";
 
-/** The tensors of `sae_weights.safetensors`. */
-export function saeLensTensors(weights: SaeWeights, dtype: SaeDType = "f32"): TensorToWrite[] {
+/**
+ * The tensors of `sae_weights.safetensors`.
+ *
+ * @param options.tied leaves the encoder out, as matching pursuit has none beside its decoder
+ */
+export function saeLensTensors(
+  weights: SaeWeights,
+  dtype: SaeDType = "f32",
+  options: { readonly tied?: boolean } = {},
+): TensorToWrite[] {
   const dSae = weights.encoderBias.length;
-  const dIn = weights.decoderBias.length;
+  const dOut = weights.decoderBias.length;
+  const dIn = weights.encoderRows.length / dSae;
+  const matrix = transposed(weights.encoderRows, dSae, dIn);
+  const tied = options.tied === true;
   const tensors: TensorToWrite[] = [
-    {
-      name: "W_enc",
-      dtype,
-      shape: [dIn, dSae],
-      bytes: transposed(weights.encoderRows, dSae, dIn),
-    },
-    { name: "W_dec", dtype, shape: [dSae, dIn], bytes: weights.decoder },
-    { name: "b_enc", dtype, shape: [dSae], bytes: weights.encoderBias },
-    { name: "b_dec", dtype, shape: [dIn], bytes: weights.decoderBias },
+    ...(tied ? [] : [{ name: "W_enc", dtype, shape: [dIn, dSae], bytes: matrix }]),
+    { name: "W_dec", dtype, shape: [dSae, dOut], bytes: weights.decoder },
+    ...(tied ? [] : [{ name: "b_enc", dtype, shape: [dSae], bytes: weights.encoderBias }]),
+    { name: "b_dec", dtype, shape: [dOut], bytes: weights.decoderBias },
   ];
   if (weights.threshold !== null)
     tensors.push({ name: "threshold", dtype, shape: [dSae], bytes: weights.threshold });
+  const skip = weights.skip ?? null;
+  if (skip !== null) tensors.push({ name: "W_skip", dtype, shape: [dOut, dIn], bytes: skip });
   return tensors;
 }
 
@@ -100,29 +98,87 @@ export function saeLensSparsity(densities: Float32Array): TensorToWrite[] {
   ];
 }
 
-type Read = (name: string, shape: Shape) => Promise<Float32Array<ArrayBuffer>>;
-
-async function readThreshold(
+async function readTensors(
+  source: WeightSource,
   parsed: SaeLensConfig,
-  read: Read,
-  dSae: number,
-): Promise<Float32Array | null> {
-  // A Gated SAE's follows from its biases.
-  if (parsed.architecture === "topk" || parsed.architecture === "gated") return null;
-  // ReLU(pre) = pre H(pre - 0), exactly.
-  if (parsed.architecture === "standard") return new Float32Array(dSae);
-  return (await read("threshold", [dSae])).map((value) => Math.max(value, 0));
+  signal?: AbortSignal,
+): Promise<SaeWeights> {
+  const { config, architecture } = parsed;
+  const { dIn, dSae } = config;
+  const dOut = outputWidth(config);
+  const reading = { source, dSae, signal };
+  const vector = (name: string, length = dSae): Promise<Float32Array<ArrayBuffer>> =>
+    readWeight(reading, name, [length]);
+  const decoded = (): Promise<Float32Array> => readLatentRows(reading, "W_dec", dOut, "rows");
+  if (architecture === "matching_pursuit") {
+    // Tied: rows of the decoder are the encoder's. SAELens leaves b_dec out of both sides or of none.
+    const decoder = await decoded();
+    const decoderBias = parsed.hasDecoderBias
+      ? await vector("b_dec", dOut)
+      : new Float32Array(dOut);
+    const encoderBias = new Float32Array(dSae);
+    return { encoderRows: decoder, decoder, encoderBias, decoderBias, threshold: null };
+  }
+  const weights: SaeWeights = {
+    encoderRows: await readLatentRows(reading, "W_enc", dIn, "columns"),
+    decoder: await decoded(),
+    encoderBias: await vector(architecture === "gated" ? "b_mag" : "b_enc"),
+    decoderBias: await vector("b_dec", dOut),
+    threshold: await thresholdOf(source, parsed, vector),
+    ...(parsed.hasSkip ? { skip: await readWeight(reading, "W_skip", [dOut, dIn]) } : {}),
+  };
+  if (architecture !== "gated") return weights;
+  const gate = { gateBias: await vector("b_gate"), magnitudeScale: await vector("r_mag") };
+  return foldGate(weights, gate);
 }
 
-/** Older files hold a scaling factor that is all ones unless it was fine-tuned. Throws ConfigError `SAE_UNSUPPORTED`. */
+async function thresholdOf(
+  source: WeightSource,
+  { config, architecture, threshold }: SaeLensConfig,
+  vector: (name: string) => Promise<Float32Array<ArrayBuffer>>,
+): Promise<Float32Array | null> {
+  // A Gated SAE's follows from its biases.
+  if (config.architecture !== "jumprelu" || architecture === "gated") return null;
+  // ReLU(pre) = pre H(pre - 0), exactly.
+  if (threshold === "zero") return new Float32Array(config.dSae);
+  if (threshold === "each") return afterRelu(await vector("threshold"));
+  const [one = 0] = await readWeight({ source }, "topk_threshold", []);
+  return new Float32Array(config.dSae).fill(Math.max(0, one));
+}
+
+/** Older files hold a scaling factor that is all ones unless it was fine-tuned. */
+async function withScalingFactor(
+  weights: SaeWeights,
+  source: WeightSource,
+  { fineTuned }: SaeLensConfig,
+  signal?: AbortSignal,
+): Promise<SaeWeights> {
+  if (!source.has("scaling_factor")) return weights;
+  const factors = await readWeight({ source, signal }, "scaling_factor", [
+    weights.encoderBias.length,
+  ]);
+  if (fineTuned) return withLatentScale(weights, factors);
+  checkScalingFactor(factors, source.name);
+  return weights;
+}
+
+/** Throws ConfigError `SAE_UNSUPPORTED` for factors other than 1 in a file that does not say what they are for. */
 export function checkScalingFactor(factors: Float32Array | undefined, where: string): void {
   if (factors?.every((factor) => Math.abs(factor - 1) <= 1e-5) !== false) return;
   throw new ConfigError({
     code: "SAE_UNSUPPORTED",
-    message: "this SAE has a fine-tuned scaling_factor, which is not supported",
-    fix: "fold it into the weights and save again",
+    message:
+      "this SAE has a scaling_factor other than 1, but its configuration does not say that it was fine-tuned (finetuning_scaling_factor)",
+    fix: "set finetuning_scaling_factor in cfg.json if latents are to be multiplied by it before they are decoded, or fold it into the weights",
     where,
   });
+}
+
+function withInputScale(weights: SaeWeights, parsed: SaeLensConfig, scale: number): SaeWeights {
+  const folded = foldInputScale(weights, scale);
+  // BatchTopK's one threshold is compared with pre-activations times decoder norms, which have just become smaller.
+  if (parsed.threshold !== "one" || !parsed.rescaleByDecoderNorm) return folded;
+  return { ...folded, threshold: weights.threshold?.map((value) => value / scale) ?? null };
 }
 
 function inputScaleOf(given: number | undefined, where: string): number {
@@ -135,65 +191,16 @@ function inputScaleOf(given: number | undefined, where: string): number {
   });
 }
 
-/** As SAELens folds it: W_enc *= s, W_dec /= s, b_dec /= s; latents stay in the scaled units. */
-function foldInputScale(weights: SaeWeights, scale: number): SaeWeights {
-  return {
-    ...weights,
-    encoderRows: weights.encoderRows.map((value) => value * scale),
-    decoder: weights.decoder.map((value) => value / scale),
-    decoderBias: weights.decoderBias.map((value) => value / scale),
-  };
-}
-
-/** W_enc and b_enc times the decoder rows' norms, W_dec over them: the same selection and output, latents in those units. */
-function foldDecoderNorms(weights: SaeWeights): SaeWeights {
-  const dIn = weights.decoderBias.length;
-  const norms = new Float64Array(weights.encoderBias.length);
-  for (let index = 0; index < weights.decoder.length; index++) {
-    const latent = Math.floor(index / dIn);
-    norms[latent] = (norms[latent] ?? 0) + (weights.decoder[index] ?? 0) ** 2;
-  }
-  const norm = (latent: number): number => Math.sqrt(norms[latent] ?? 0);
-  return {
-    ...weights,
-    encoderRows: weights.encoderRows.map((value, index) => value * norm(Math.floor(index / dIn))),
-    encoderBias: weights.encoderBias.map((value, latent) => value * norm(latent)),
-    // A row of norm 0 writes nothing, whatever it is divided by.
-    decoder: weights.decoder.map((value, index) => value / (norm(Math.floor(index / dIn)) || 1)),
-  };
-}
-
-/** Throws FormatError `SAE_WEIGHTS_NOT_FINITE`, naming the element. */
-export function checkFinite(name: string, values: Float32Array, where: string): void {
-  const at = values.findIndex((value) => !Number.isFinite(value));
-  if (at < 0) return;
-  throw new FormatError({
-    code: "SAE_WEIGHTS_NOT_FINITE",
-    message: `${name} holds ${values[at]} at element ${at}`,
-    fix: "the training that wrote it diverged, or the file is damaged: give another checkpoint",
+function whiteningOf(
+  given: Whitening | undefined,
+  { config: { dIn } }: SaeLensConfig,
+  where: string,
+): Whitening {
+  if (given?.mean.length === dIn) return given;
+  throw new ConfigError({
+    code: "SAE_WHITENING_UNKNOWN",
+    message: `this SAE was trained on whitened inputs (covariance_whitening), and ${given === undefined ? "what whitened them is not in its files" : `it has width ${dIn}, what whitened them ${given.mean.length}`}`,
+    fix: "put the training checkpoint's activation_whitening.safetensors beside it, or save the SAE with SAELens after training, which folds it",
     where,
   });
-}
-
-/** `[rows, columns]` to `[columns, rows]`, in tiles that stay in the cache. */
-export function transposed(
-  values: Float32Array,
-  rows: number,
-  columns: number,
-): Float32Array<ArrayBuffer> {
-  const result = new Float32Array(values.length);
-  const tile = 32;
-  for (let rowStart = 0; rowStart < rows; rowStart += tile) {
-    for (let columnStart = 0; columnStart < columns; columnStart += tile) {
-      const [rowEnd, columnEnd] = [
-        Math.min(rows, rowStart + tile),
-        Math.min(columns, columnStart + tile),
-      ];
-      for (let row = rowStart; row < rowEnd; row++) {
-        for (let column = columnStart; column < columnEnd; column++)
-          result[column * rows + row] = values[row * columns + column] ?? 0;
-      }
-    }
-  }
-  return result;
 }

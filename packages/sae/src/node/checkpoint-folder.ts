@@ -1,4 +1,4 @@
-import { LatentkitError } from "@latentkit/core";
+import { LatentkitError, MismatchError } from "@latentkit/core";
 import {
   openSafetensorsFile,
   readJson,
@@ -8,7 +8,8 @@ import {
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import type { CheckpointStore, CheckpointTensor } from "../train/checkpoint.ts";
+import { describeIssues } from "../config.ts";
+import { type CheckpointStore, type CheckpointTensor, checkVersion } from "../train/checkpoint.ts";
 
 const pointerSchema = z.object({
   schemaVersion: z.literal(1),
@@ -30,13 +31,14 @@ export function checkpointFolder(folder: string): CheckpointStore {
   return {
     name: folder,
     async load() {
-      const found = await readJson(pointer, pointerSchema).catch((error: unknown) => {
+      const json = await readJson(pointer, z.unknown()).catch((error: unknown) => {
         if (LatentkitError.isInstance(error) && error.code === "FILE_MISSING") return null;
         throw error;
       });
-      return found === null
-        ? null
-        : { state: found.state, tensors: await readTensors(join(folder, found.tensors)) };
+      if (json === null) return null;
+      checkVersion(json, pointer);
+      const { state, tensors } = parsePointer(json, pointer);
+      return { state, tensors: await readTensors(join(folder, tensors)) };
     },
     async save({ state, tensors }) {
       await mkdir(folder, { recursive: true });
@@ -66,6 +68,17 @@ export function checkpointFolder(folder: string): CheckpointStore {
       );
     },
   };
+}
+
+function parsePointer(json: unknown, where: string): z.infer<typeof pointerSchema> {
+  const parsed = pointerSchema.safeParse(json);
+  if (parsed.success) return parsed.data;
+  throw new MismatchError({
+    code: "CHECKPOINT_INVALID",
+    message: `the file does not point to a checkpoint: ${describeIssues(parsed.error)}`,
+    fix: "start in another folder, or delete this one",
+    where,
+  });
 }
 
 async function readTensors(path: string): Promise<CheckpointTensor[]> {

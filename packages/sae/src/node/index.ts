@@ -1,6 +1,10 @@
 export { checkpointFolder } from "./checkpoint-folder.ts";
-export { loadHistory, loadSae } from "./load-sae.ts";
-export type { LoadSaeOptions } from "./load-sae.ts";
+export { saveSaeAs, writtenFormats } from "./convert-sae.ts";
+export type { SaveSaeAsOptions, WrittenFormat } from "./convert-sae.ts";
+export { describeSae, loadHistory, loadSae } from "./load-sae.ts";
+export type { LoadSaeOptions, OpenSaeOptions, SaeDescription } from "./load-sae.ts";
+export type { SaeRemoteOptions } from "./sae-files.ts";
+export { isSaeSource } from "./is-sae-source.ts";
 export { saveSae } from "./save-sae.ts";
 export type { SaveSaeOptions } from "./save-sae.ts";
 export { trainSae } from "./train-sae.ts";

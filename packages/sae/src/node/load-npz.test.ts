@@ -84,7 +84,7 @@ describe("loadSae", () => {
     });
     await expect(loadSae(join(root, "nothing"), { device })).rejects.toMatchObject({
       code: "FILE_MISSING",
-      where: join(root, "nothing", "cfg.json"),
+      where: join(root, "nothing"),
     });
   });
 

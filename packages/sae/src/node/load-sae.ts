@@ -1,28 +1,36 @@
-import { LatentkitError } from "@latentkit/core";
-import { openFile, openSafetensorsFile, readJson } from "@latentkit/loaders/node";
+import { LatentkitError, type LongCallOptions } from "@latentkit/core";
+import { readJson, type RemoteOptions } from "@latentkit/loaders/node";
 import type { Device } from "@latentkit/tensor";
-import { access } from "node:fs/promises";
-import { extname, join } from "node:path";
+import { join } from "node:path";
 import { z } from "zod";
-import type { SaeMetadata } from "../config.ts";
-import { gemmaScopeFile, saeFromGemmaScopeNpz } from "../formats/gemma-scope.ts";
-import { parseSaeLensConfig } from "../formats/saelens-config.ts";
-import { readSaeLensWeights } from "../formats/saelens-weights.ts";
+import type { SaeConfig, SaeMetadata } from "../config.ts";
+import type { SaeFormatName } from "../formats/format.ts";
+import { openSaeFiles } from "../formats/open-sae-files.ts";
 import type { Sae } from "../sae.ts";
 import { type TrainingHistory, trainingHistorySchema } from "../train/history.ts";
 import { files } from "./files.ts";
+import { locateSae, type SaeRemoteOptions } from "./sae-files.ts";
 
-/** How {@link loadSae} reads. */
-export interface LoadSaeOptions {
-  readonly device: Device;
-  /** For SAELens checkpoints with `expected_average_only_in`; by default from `activation_scaler.json` beside them. */
+/** How an SAE is found and read. */
+export interface OpenSaeOptions extends LongCallOptions {
+  /**
+   * For SAELens checkpoints with `expected_average_only_in`, by default from `activation_scaler.json` beside them; and for Llama Scope R1
+   * Distill.
+   */
   readonly inputScale?: number | undefined;
-  /** What is known of model and site, for `params.npz`, which does not say; `cfg.json` has its own. */
+  /** Latents that TopK keeps, for torch files of Qwen Scope that are not in a folder named as their repository is. */
+  readonly k?: number | undefined;
+  /** What is known of model and site; comes before what the files say. */
   readonly metadata?: SaeMetadata | undefined;
-  readonly signal?: AbortSignal | undefined;
+  /** How servers are reached, where the SAE is not on this machine. */
+  readonly remote?: SaeRemoteOptions | undefined;
 }
 
-const scalerSchema = z.looseObject({ scaling_factor: z.number().nullish() });
+/** How {@link loadSae} reads. */
+export interface LoadSaeOptions extends OpenSaeOptions {
+  readonly device: Device;
+}
+
 const trainingSchema = z.looseObject({
   schemaVersion: z.literal(1),
   identity: z.string(),
@@ -30,76 +38,71 @@ const trainingSchema = z.looseObject({
 });
 
 /**
- * Loads an SAE that {@link saveSae} or SAELens 6 wrote: TopK, JumpReLU, or standard (ReLU) and gated, which become
- * JumpReLU, exactly. Scaled inputs and decoder norms are folded into the weights. Gemma Scope's `params.npz` is read too. The caller disposes
- * the SAE.
+ * Loads an SAE or transcoder that {@link saveSae}, SAELens or another library wrote: see docs/reference/sae-formats.md. Which format it is
+ * is told by its files. What a format needs beside its weights is folded into them: ReLU and Gated SAEs become JumpReLU, exactly; scaled
+ * and whitened inputs and decoder norms are folded away. The caller disposes the SAE.
  *
- * @param path a folder with `cfg.json` and `sae_weights.safetensors`, or, without the first, with `params.npz`; or an `.npz` file
- * @throws IoError `FILE_MISSING`; FormatError `JSON_SYNTAX`, `SAE_CONFIG_INVALID`, `SAE_ARCHITECTURE_UNKNOWN`, `TENSOR_MISSING`,
- *   `SAE_WEIGHTS_SHAPE`, `SAE_WEIGHTS_NOT_FINITE`, `NPZ_ARCHIVE`, `NPY_HEADER`, `NPY_TYPE`, `NPY_SIZE`; ConfigError `SAE_UNSUPPORTED`,
- *   `SAE_INPUT_SCALE_UNKNOWN`; AbortedError
+ * @param source a folder or file of this machine; an http(s) address of either, a folder's with a slash at its end;
+ *   `org/name/path[@revision]` of the hub; or RELEASE/ID as SAELens names them
+ * @throws IoError `FILE_MISSING`, `SAE_NOT_FOUND` and those of the hub and of servers; FormatError `SAE_FORMAT_UNKNOWN`,
+ *   `SAE_FILES_MISSING`, `SAE_CONFIG_INVALID`, `SAE_ARCHITECTURE_UNKNOWN`, `TENSOR_MISSING`, `SAE_WEIGHTS_SHAPE`,
+ *   `SAE_WEIGHTS_NOT_FINITE`, `JSON_SYNTAX` and those of safetensors, numpy and torch files; ConfigError `SAE_UNSUPPORTED`,
+ *   `SAE_INPUT_SCALE_UNKNOWN`, `SAE_WHITENING_UNKNOWN`, `SAE_K_UNKNOWN`, `SAE_RELEASE_UNKNOWN`; AbortedError
+ *
+ * @example
+ * using sae = await loadSae("gemma-scope-2b-pt-res-canonical/layer_20/width_16k/canonical", { device });
  */
-export async function loadSae(path: string, options: LoadSaeOptions): Promise<Sae> {
-  const archive = await archiveOf(path);
-  return archive === null ? loadFolder(path, options) : loadArchive(archive, options);
-}
-
-/** The `.npz` file that `path` stands for; null for a folder of SAELens's, or where there is nothing. */
-async function archiveOf(path: string): Promise<string | null> {
-  if (extname(path).toLowerCase() === extname(gemmaScopeFile)) return path;
-  // cfg.json knows more: k, the model and the site.
-  if (await isThere(join(path, files.config))) return null;
-  const archive = join(path, gemmaScopeFile);
-  return (await isThere(archive)) ? archive : null;
-}
-
-async function isThere(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
-}
-
-async function loadArchive(
-  path: string,
-  { device, metadata, signal }: LoadSaeOptions,
-): Promise<Sae> {
-  const source = await openFile(path);
+export async function loadSae(source: string, options: LoadSaeOptions): Promise<Sae> {
+  const plan = await openPlan(source, options);
   try {
-    const bytes = await source.read(0, source.size, signal);
-    return await saeFromGemmaScopeNpz(bytes, { device, where: path, metadata, signal });
+    return await plan.build(options.device);
   } finally {
-    await source.close();
+    await plan.close();
   }
 }
 
-async function loadFolder(folder: string, options: LoadSaeOptions): Promise<Sae> {
-  const configPath = join(folder, files.config);
-  const parsed = parseSaeLensConfig(await readJson(configPath, z.unknown()), configPath);
-  const inputScale =
-    options.inputScale ?? (parsed.scaledInput ? await scalerOf(folder) : undefined);
-  const store = await openSafetensorsFile(join(folder, files.weights));
+/** What an SAE's files say, without its weights. */
+export interface SaeDescription {
+  readonly format: SaeFormatName;
+  readonly config: SaeConfig;
+  /** What loading does to the weights. */
+  readonly folds: readonly string[];
+  /** The file's tensors, by its own names. */
+  readonly tensors: readonly {
+    readonly name: string;
+    readonly shape: readonly number[];
+    /** How the elements are stored, for example `F32`. */
+    readonly format: string;
+  }[];
+}
+
+/** Says what {@link loadSae} would load, from configuration and tensor table alone. Throws as it does, but for what weights hold. */
+export async function describeSae(
+  source: string,
+  options: OpenSaeOptions = {},
+): Promise<SaeDescription> {
+  const plan = await openPlan(source, options);
   try {
-    return await readSaeLensWeights(store, parsed, { ...options, inputScale });
+    const { format, config, folds, weights } = plan;
+    return { format, config, folds, tensors: weights.names().map((name) => weights.info(name)) };
   } finally {
-    await store.close();
+    await plan.close();
   }
+}
+
+async function openPlan(source: string, options: OpenSaeOptions) {
+  const { remote, signal, onProgress } = options;
+  const reach: RemoteOptions = { ...remote, signal, onProgress };
+  return openSaeFiles(await locateSae(source, reach), options);
 }
 
 /** The training history that {@link saveSae} wrote beside an SAE; null where there is none. */
 export async function loadHistory(folder: string): Promise<TrainingHistory | null> {
-  const training = await ifThere(readJson(join(folder, files.training), trainingSchema));
+  const training = await readJson(join(folder, files.training), trainingSchema).catch(
+    (error: unknown) => {
+      if (LatentkitError.isInstance(error) && error.code === "FILE_MISSING") return null;
+      throw error;
+    },
+  );
   return training?.history ?? null;
-}
-
-async function scalerOf(folder: string): Promise<number | undefined> {
-  const scaler = await ifThere(readJson(join(folder, files.scaler), scalerSchema));
-  return scaler?.scaling_factor ?? undefined;
-}
-
-async function ifThere<T>(reading: Promise<T>): Promise<T | null> {
-  return reading.catch((error: unknown) => {
-    if (LatentkitError.isInstance(error) && error.code === "FILE_MISSING") return null;
-    throw error;
-  });
 }

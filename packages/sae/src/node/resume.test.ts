@@ -1,18 +1,13 @@
 import { IoError } from "@latentkit/core";
 import { createReferenceBackend, Device } from "@latentkit/tensor";
 import { expectNoLeaks } from "@latentkit/tensor/testing";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "vitest";
 import { smallRun, type SmallRunKind, smallRunKinds } from "../testing/small-run.ts";
 import { type CheckpointStore, memoryCheckpoints } from "../train/checkpoint.ts";
 import { trainSae as trainWith } from "../train/train-sae.ts";
-import { checkpointFolder } from "./checkpoint-folder.ts";
 import { trainSae } from "./train-sae.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "latentkit-resume-"));
@@ -97,34 +92,26 @@ it("has latents die, so that resuming covers their accounting", async () => {
   expect(history.points.at(-1)?.deadCount).toBeGreaterThan(0);
 });
 
-it("ends with the same bytes after being killed", async () => {
-  const steps = 240;
-  const dir = join(folder, "killed");
-  const child = spawn(
-    process.execPath,
-    [
-      "--import",
-      "tsx",
-      "--conditions=@latentkit/source",
-      fileURLToPath(new URL("../testing/train-child.ts", import.meta.url)),
-      dir,
-      String(steps),
-    ],
-    { stdio: ["ignore", "ignore", "pipe"] },
-  );
-  let complaints = "";
-  child.stderr.on("data", (text: Buffer) => (complaints += text.toString()));
-  const ended = once(child, "exit");
-  while (!existsSync(join(dir, "checkpoint.json")) && child.exitCode === null) await sleep(5);
-  await sleep(40);
-  child.kill("SIGKILL");
-  await ended;
-  expect(child.signalCode, complaints).toBe("SIGKILL");
-  const saved = await checkpointFolder(dir).load();
-  expect(saved?.state).toMatchObject({ schemaVersion: 1 });
-  expect(await finish("topk", steps, dir)).toEqual(
-    await finish("topk", steps, join(folder, "not-killed")),
-  );
+describe("a checkpoint folder", () => {
+  it("of another version, or without sense, is explained and left as it is", async () => {
+    const dir = join(folder, "versions");
+    const run = smallRun("topk", device, 4);
+    (await trainSae({ ...run, checkpointDir: dir })).sae.dispose();
+    const pointer = join(dir, "checkpoint.json");
+    const json: unknown = JSON.parse(readFileSync(pointer, "utf8"));
+    for (const [change, code] of [
+      [{ schemaVersion: 7 }, "CHECKPOINT_VERSION"],
+      [{ tensors: "../elsewhere.safetensors" }, "CHECKPOINT_INVALID"],
+    ] as const) {
+      const text = JSON.stringify(Object.assign({}, json, change));
+      writeFileSync(pointer, text);
+      await expect(trainSae({ ...run, checkpointDir: dir })).rejects.toMatchObject({
+        code,
+        where: pointer,
+      });
+      expect(readFileSync(pointer, "utf8")).toBe(text);
+    }
+  });
 });
 
 describe("a checkpoint of another run", () => {
@@ -153,6 +140,14 @@ describe("a checkpoint of another run", () => {
     };
     await expect(trainWith({ ...run, checkpoints: garbled })).rejects.toMatchObject({
       code: "CHECKPOINT_INVALID",
+    });
+    const later: CheckpointStore = {
+      ...store,
+      load: () => Promise.resolve({ state: { schemaVersion: 2 }, tensors: [] }),
+    };
+    await expect(trainWith({ ...run, checkpoints: later })).rejects.toMatchObject({
+      code: "CHECKPOINT_VERSION",
+      message: "the checkpoint has schemaVersion 2; this version of the package reads 1",
     });
     const saved = await store.load();
     const partial: CheckpointStore = {

@@ -232,24 +232,37 @@ describe("what cannot be loaded says why", () => {
   it("an unknown architecture, with the known ones", async () => {
     const bad = copyOf("saelens/topk", { architecture: "jumprelo" });
     await expect(loadSae(bad, { device })).rejects.toThrow(
-      /"jumprelo".*did you mean "jumprelu".*jumprelu, topk, standard, gated/su,
+      /"jumprelo".*did you mean "jumprelu".*standard, gated, jumprelu, topk/su,
     );
     await expect(loadSae(bad, { device })).rejects.toMatchObject({
       code: "SAE_ARCHITECTURE_UNKNOWN",
     });
     await expect(
-      loadSae(copyOf("saelens/topk", { architecture: "transcoder" }), { device }),
+      loadSae(copyOf("saelens/topk", { architecture: "temporal" }), { device }),
     ).rejects.toMatchObject({ code: "SAE_ARCHITECTURE_UNKNOWN" });
   });
 
-  it.each(["layer_norm", "constant_norm_rescale", "covariance_whitening", "something_new"])(
-    "normalisation %s",
-    async (mode) => {
-      await expect(
-        loadSae(copyOf("saelens/topk", { normalize_activations: mode }), { device }),
-      ).rejects.toMatchObject({ code: "SAE_UNSUPPORTED" });
-    },
-  );
+  it("a normalisation that is not known, or whose numbers are not in the files", async () => {
+    const mode = (normalize_activations: string) =>
+      loadSae(copyOf("saelens/topk", { normalize_activations }), { device });
+    await expect(mode("something_new")).rejects.toMatchObject({ code: "SAE_UNSUPPORTED" });
+    await expect(mode("covariance_whitening")).rejects.toMatchObject({
+      code: "SAE_WHITENING_UNKNOWN",
+    });
+  });
+
+  it("an SAE that normalises each token decodes only with what was encoded", async () => {
+    const path = copyOf("saelens/topk", { normalize_activations: "layer_norm" });
+    using sae = await loadSae(path, { device });
+    using x = device.tensor(Float32Array.from({ length: 16 }, Math.sin), [2, 8]);
+    device.scope(() => {
+      const latents = sae.encode(x);
+      expect(() => sae.decode(latents)).toThrow(
+        expect.objectContaining({ code: "SAE_SCALE_INPUT" }),
+      );
+      expect(sae.decode(latents, x).shape).toEqual([2, 8]);
+    });
+  });
 
   it("sizes that are not those of the configuration", async () => {
     await expect(loadSae(copyOf("saelens/topk", { d_in: 9 }), { device })).rejects.toThrow(

@@ -44,7 +44,7 @@ export async function saveSae(
   await mkdir(folder, { recursive: true });
   await writeSafetensors(
     join(folder, files.weights),
-    saeLensTensors(stored, dtype),
+    saeLensTensors(stored, dtype, { tied: sae.config.architecture === "matching_pursuit" }),
     {},
     { signal },
   );
@@ -66,7 +66,7 @@ export async function saveSae(
   }
   await writeFileAtomic(
     join(folder, files.config),
-    `${JSON.stringify(saeLensConfigOf(sae.config), null, 2)}\n`,
+    `${JSON.stringify(saeLensConfigOf(sae.config, sae.skip !== null), null, 2)}\n`,
     { signal },
   );
 }

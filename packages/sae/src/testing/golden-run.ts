@@ -40,7 +40,11 @@ export function goldenStart(
       config,
       dIn: golden.dIn,
       step: 0,
-      statistics: { scale: golden.scale, variance: golden.variance },
+      statistics: {
+        scale: golden.scale,
+        ...(golden.scales === undefined ? {} : { scales: golden.scales }),
+        variance: golden.variance,
+      },
       recentL0: 0,
       window: { rows: 0, steps: 0, loss: 0, squaredError: 0, active: 0 },
       points: [],

@@ -7,29 +7,41 @@ import { toyWorld } from "./toy-world.ts";
 
 /** The kinds of training that differ in what a checkpoint must hold. */
 export type SmallRunKind =
+  | "abstopk"
   | "batchtopk"
+  | "batchtopk_crosscoder"
+  | "crosscoder"
   | "custom"
   | "gated"
   | "jumprelu-log"
   | "jumprelu-raw"
+  | "jumprelu-target"
   | "jumprelu_tanh"
+  | "matching_pursuit"
   | "matryoshka_batchtopk"
   | "p_anneal"
   | "standard"
-  | "topk";
+  | "topk"
+  | "transcoder";
 
 /** All of {@link SmallRunKind}. */
 export const smallRunKinds: readonly SmallRunKind[] = [
+  "abstopk",
   "batchtopk",
+  "batchtopk_crosscoder",
+  "crosscoder",
   "custom",
   "gated",
   "jumprelu-log",
   "jumprelu-raw",
+  "jumprelu-target",
   "jumprelu_tanh",
+  "matching_pursuit",
   "matryoshka_batchtopk",
   "p_anneal",
   "standard",
   "topk",
+  "transcoder",
 ];
 
 /** A training run of milliseconds, the same wherever it is started. */
@@ -72,6 +84,10 @@ export function smallRun(
     thresholdRate: 0.1,
     thresholdStart: 2,
   } as const;
+  const sites = [
+    { name: "early", width: 4 },
+    { name: "late", width: 2 },
+  ];
   const configs: Record<SmallRunKind, TrainConfigInput> = {
     topk: {
       ...common,
@@ -80,6 +96,38 @@ export function smallRun(
       decoderBias: "geometric-median",
       k: 1,
       auxiliaryWeight: 1 / 32,
+    },
+    abstopk: {
+      ...common,
+      architecture: "abstopk",
+      adam,
+      decoderBias: "geometric-median",
+      k: 1,
+      auxiliaryWeight: 1 / 32,
+    },
+    matching_pursuit: {
+      ...common,
+      architecture: "matching_pursuit",
+      adam,
+      decoderBias: "geometric-median",
+      maxIterations: 3,
+      residualThreshold: 0.3,
+    },
+    crosscoder: { ...common, ...penalty, architecture: "crosscoder", sites },
+    batchtopk_crosscoder: { ...common, ...batchTopK, architecture: "batchtopk_crosscoder", sites },
+    transcoder: {
+      ...common,
+      ...jumpRelu,
+      decoderBias: "geometric-median",
+      thresholdForm: "raw",
+      transcoder: { dOut: 2, skip: true, targetScale: "target" },
+    },
+    "jumprelu-target": {
+      ...common,
+      ...jumpRelu,
+      thresholdForm: "raw",
+      penalty: "relative",
+      targetL0: 2,
     },
     "jumprelu-raw": { ...common, ...jumpRelu, thresholdForm: "raw" },
     "jumprelu-log": { ...common, ...jumpRelu, thresholdForm: "log" },

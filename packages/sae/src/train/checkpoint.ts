@@ -9,6 +9,7 @@ import {
   trainingPointSchema,
 } from "./history.ts";
 import type { InputStatistics } from "./normalise.ts";
+import type { DivergenceState } from "./divergence.ts";
 import type { StepMemory } from "./step.ts";
 
 /** One array of a checkpoint. */
@@ -65,14 +66,23 @@ export interface TrainingState {
   readonly backend: TrainingBackend;
   /** What the architecture remembers from step to step; left out where that is nothing. */
   readonly memory?: StepMemory | undefined;
+  /** Left out by versions that did not look for exploding errors. */
+  readonly divergence?: DivergenceState | undefined;
 }
+
+/** Of the state that this version writes. */
+const schemaVersion = 1;
 
 const stateSchema: z.ZodType<TrainingState> = z.object({
   schemaVersion: z.literal(1),
   config: trainConfigSchema,
   dIn: z.int().positive(),
   step: z.int().nonnegative(),
-  statistics: z.object({ scale: z.number().positive(), variance: z.number().positive() }),
+  statistics: z.object({
+    scale: z.number().positive(),
+    scales: z.array(z.number().positive()).optional(),
+    variance: z.number().positive(),
+  }),
   recentL0: z.number(),
   window: z.object({
     rows: z.number(),
@@ -85,6 +95,7 @@ const stateSchema: z.ZodType<TrainingState> = z.object({
   batches: z.unknown(),
   backend: trainingBackendSchema,
   memory: z.record(z.string(), z.array(z.number())).optional(),
+  divergence: z.object({ lowest: z.number().nullable(), above: z.int().nonnegative() }).optional(),
 });
 
 /** What a resumed run must have in common with the run that wrote the checkpoint. */
@@ -98,15 +109,16 @@ export interface ResumeExpectation {
 /**
  * Checks that a checkpoint belongs to this run.
  *
- * @throws MismatchError `CHECKPOINT_INVALID`, `CHECKPOINT_CONFIG` (which fields differ), `CHECKPOINT_WIDTH`, `CHECKPOINT_BACKEND`
+ * @throws MismatchError `CHECKPOINT_VERSION`, `CHECKPOINT_INVALID`, `CHECKPOINT_CONFIG` (which fields differ), `CHECKPOINT_WIDTH`, `CHECKPOINT_BACKEND`
  */
 export function checkState(
   given: unknown,
   expected: ResumeExpectation,
   where: string,
 ): TrainingState {
-  const parsed = stateSchema.safeParse(given);
   const other = "start in another folder, or delete this one";
+  checkVersion(given, where);
+  const parsed = stateSchema.safeParse(given);
   if (!parsed.success) {
     throw new MismatchError({
       code: "CHECKPOINT_INVALID",
@@ -143,6 +155,22 @@ export function checkState(
     });
   }
   return state;
+}
+
+/**
+ * Checks the schema version of a checkpoint's JSON, where it has one.
+ *
+ * @throws MismatchError `CHECKPOINT_VERSION`
+ */
+export function checkVersion(given: unknown, where: string): void {
+  const parsed = z.looseObject({ schemaVersion: z.number() }).safeParse(given);
+  if (!parsed.success || parsed.data.schemaVersion === schemaVersion) return;
+  throw new MismatchError({
+    code: "CHECKPOINT_VERSION",
+    message: `the checkpoint has schemaVersion ${parsed.data.schemaVersion}; this version of the package reads ${schemaVersion}`,
+    fix: "go on with the version of @latentkit/sae that wrote it, start in another folder, or delete this one",
+    where,
+  });
 }
 
 /** `learningRate was 0.001, is 0.0001`. */

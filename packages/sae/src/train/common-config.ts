@@ -1,10 +1,43 @@
 import { z } from "zod";
 
+/** Names that `recipe` knows, sorted. */
+export const recipeNames = [
+  "abstopk",
+  "april-2024",
+  "batchtopk",
+  "batchtopk_crosscoder",
+  "crosscoder",
+  "gated",
+  "gemma-scope",
+  "gemma-scope-2",
+  "jumprelu_tanh",
+  "matching_pursuit",
+  "matryoshka_batchtopk",
+  "p_anneal",
+  "short-run",
+  "standard",
+  "topk",
+] as const;
+export type RecipeName = (typeof recipeNames)[number];
+
+/** Training to reconstruct one site from another; see {@link CommonTrainConfig.transcoder}. */
+export interface TranscoderTraining {
+  /** Width of the site that is reconstructed. The stream's rows are the input's columns, then these. */
+  readonly dOut: number;
+  /** Whether W_skip x is added to the output, W_skip trained from 0; false by default. */
+  readonly skip: boolean;
+  /**
+   * What the target is divided by: `"input"`, the default, for the input's own scale (Gemma Scope, appendix B), or `"target"` for sqrt(mean
+   * ||y||^2), so that lambda means the same at every pair of sites.
+   */
+  readonly targetScale: "input" | "target";
+}
+
 /** What every kind of training has. */
 export interface CommonTrainConfig {
   readonly schemaVersion: 1;
   /** The recipe that the values came from, for reports. */
-  readonly recipe: "custom" | "gemma-scope" | "short-run" | "topk";
+  readonly recipe: RecipeName | "custom";
   /** Number of latents. */
   readonly dSae: number;
   /** Activations in one optimiser step. */
@@ -27,9 +60,14 @@ export interface CommonTrainConfig {
   readonly evaluateEvery: number;
   /** Steps between checkpoints; the last step always has one. */
   readonly checkpointEvery: number;
-  /** Rows of a block; null, the default, for about 8 million pre-activations at a time. */
+  /** Rows of a block; null, the default, for about 33 million pre-activations at a time, 8 million in dense steps. */
   readonly blockRows: number | null;
   readonly seed: number;
+  /**
+   * Makes a transcoder of it. Encoder and decoder start apart, the encoder sees x, not x - b_dec, and b_dec belongs to the target. null,
+   * the default, for an autoencoder.
+   */
+  readonly transcoder: TranscoderTraining | null;
 }
 
 /** The fields of {@link CommonTrainConfig} that have defaults. */
@@ -40,12 +78,13 @@ export type CommonDefaulted =
   | "normalisationTokens"
   | "recipe"
   | "schemaVersion"
-  | "seed";
+  | "seed"
+  | "transcoder";
 
 /** The schema of {@link CommonTrainConfig}, field by field. */
 export const commonFields = {
   schemaVersion: z.literal(1).default(1),
-  recipe: z.enum(["gemma-scope", "short-run", "topk", "custom"]).default("custom"),
+  recipe: z.enum([...recipeNames, "custom"]).default("custom"),
   dSae: z.int().positive(),
   batchSize: z.int().positive(),
   steps: z.int().positive(),
@@ -64,4 +103,12 @@ export const commonFields = {
   checkpointEvery: z.int().positive(),
   blockRows: z.int().positive().nullable().default(null),
   seed: z.int().nonnegative().default(0),
+  transcoder: z
+    .object({
+      dOut: z.int().positive(),
+      skip: z.boolean().default(false),
+      targetScale: z.enum(["input", "target"]).default("input"),
+    })
+    .nullable()
+    .default(null),
 };

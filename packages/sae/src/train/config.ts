@@ -1,14 +1,22 @@
 import { ConfigError } from "@latentkit/core";
 import { z } from "zod";
 import { describeIssues, type WithDefaults } from "../config.ts";
-import { type CommonDefaulted, type CommonTrainConfig, commonFields } from "./common-config.ts";
 import {
+  type CommonDefaulted,
+  type CommonTrainConfig,
+  commonFields,
+  type TranscoderTraining,
+} from "./common-config.ts";
+import type { BatchTopKCrosscoderTrainConfig, CrosscoderTrainConfig } from "./crosscoder-config.ts";
+import {
+  type AbsTopKTrainConfig,
   type BatchTopKTrainConfig,
   type CustomTrainConfig,
   faultOf,
   type GatedTrainConfig,
   type JumpReluTanhTrainConfig,
   kindSchemas,
+  type MatchingPursuitTrainConfig,
   type MatryoshkaBatchTopKTrainConfig,
   type PAnnealTrainConfig,
   type StandardTrainConfig,
@@ -29,6 +37,13 @@ export interface JumpReluTrainConfig extends CommonTrainConfig {
   readonly initialThreshold: number;
   /** `"raw"` trains theta, clamped at eps / 2 from below; `"log"` trains log theta. */
   readonly thresholdForm: "log" | "raw";
+  /**
+   * The sparsity penalty, times lambda: `"l0"`, the default, for the mean of ||f||_0; `"quadratic"` for the mean of (2 / L0*) (||f||_0 -
+   * L0*)^2 over activations (Gemma Scope 2); `"relative"` for (mean ||f||_0 / L0* - 1)^2 over the batch (dictionary_learning).
+   */
+  readonly penalty: "l0" | "quadratic" | "relative";
+  /** L0*: latents that shall be active for an activation; for the penalties that have one, else null. */
+  readonly targetL0: number | null;
 }
 
 /** Training of a TopK SAE. */
@@ -43,46 +58,50 @@ export interface TopKTrainConfig extends CommonTrainConfig {
 
 /** Everything that determines a training run, beside the data and the backend. */
 export type TrainConfig =
+  | AbsTopKTrainConfig
+  | BatchTopKCrosscoderTrainConfig
   | BatchTopKTrainConfig
+  | CrosscoderTrainConfig
   | CustomTrainConfig
   | GatedTrainConfig
   | JumpReluTanhTrainConfig
   | JumpReluTrainConfig
+  | MatchingPursuitTrainConfig
   | MatryoshkaBatchTopKTrainConfig
   | PAnnealTrainConfig
   | StandardTrainConfig
   | TopKTrainConfig;
 
+/** `T` as callers write it, where the common fields with defaults, and `Names`, may be left out. */
+type Input<T extends CommonTrainConfig, Names extends keyof T = never> = Omit<
+  WithDefaults<T, CommonDefaulted | Names>,
+  "transcoder"
+> & {
+  readonly transcoder?: WithDefaults<TranscoderTraining, "skip" | "targetScale"> | null | undefined;
+};
 type BatchTopKDefaulted = "auxiliaryK" | "gradientClip" | "thresholdRate" | "thresholdStart";
 
 /** {@link TrainConfig} as callers write it, with defaults left out. */
 export type TrainConfigInput =
-  | WithDefaults<BatchTopKTrainConfig, BatchTopKDefaulted | CommonDefaulted>
-  | WithDefaults<
-      CustomTrainConfig,
-      CommonDefaulted | "gradientClip" | "options" | "sparsity" | "sparsityWarmup"
-    >
-  | WithDefaults<GatedTrainConfig, CommonDefaulted | "gradientClip">
-  | WithDefaults<
+  | Input<AbsTopKTrainConfig, "auxiliaryK" | "gradientClip">
+  | Input<BatchTopKCrosscoderTrainConfig, BatchTopKDefaulted | "initialDecoderNorm">
+  | Input<BatchTopKTrainConfig, BatchTopKDefaulted>
+  | Input<CrosscoderTrainConfig, "gradientClip" | "initialDecoderNorm">
+  | Input<CustomTrainConfig, "gradientClip" | "options" | "sparsity" | "sparsityWarmup">
+  | Input<GatedTrainConfig, "gradientClip">
+  | Input<
       JumpReluTanhTrainConfig,
-      | CommonDefaulted
-      | "gradientClip"
-      | "gradientToInput"
-      | "initialDecoderNorm"
-      | "preActivationOn"
-      | "tanhScale"
+      "gradientClip" | "gradientToInput" | "initialDecoderNorm" | "preActivationOn" | "tanhScale"
     >
-  | WithDefaults<JumpReluTrainConfig, CommonDefaulted>
-  | WithDefaults<
-      MatryoshkaBatchTopKTrainConfig,
-      BatchTopKDefaulted | CommonDefaulted | "prefixLoss"
+  | Input<JumpReluTrainConfig, "penalty" | "targetL0">
+  | Input<
+      MatchingPursuitTrainConfig,
+      "gradientClip" | "maxIterations" | "residualThreshold" | "stopOnDuplicateSupport"
     >
-  | WithDefaults<
-      PAnnealTrainConfig,
-      CommonDefaulted | "anneals" | "averagedSteps" | "finalP" | "gradientClip"
-    >
-  | WithDefaults<StandardTrainConfig, CommonDefaulted | "gradientClip" | "initialDecoderNorm">
-  | WithDefaults<TopKTrainConfig, CommonDefaulted | "auxiliaryK">;
+  | Input<MatryoshkaBatchTopKTrainConfig, BatchTopKDefaulted | "prefixLoss">
+  | Input<PAnnealTrainConfig, "anneals" | "averagedSteps" | "finalP" | "gradientClip">
+  | Input<StandardTrainConfig, "gradientClip" | "initialDecoderNorm">
+  | Input<TopKTrainConfig, "auxiliaryK">;
 
 /** For files that hold a training configuration. */
 export const trainConfigSchema: z.ZodType<TrainConfig> = z.discriminatedUnion("architecture", [
@@ -94,6 +113,8 @@ export const trainConfigSchema: z.ZodType<TrainConfig> = z.discriminatedUnion("a
     bandwidth: z.number().positive(),
     initialThreshold: z.number().positive(),
     thresholdForm: z.enum(["raw", "log"]),
+    penalty: z.enum(["l0", "quadratic", "relative"]).default("l0"),
+    targetL0: z.number().positive().nullable().default(null),
   }),
   z.object({
     ...commonFields,
@@ -122,6 +143,18 @@ export function parseTrainConfig(config: unknown, where?: string): TrainConfig {
       `initialThreshold: ${data.initialThreshold} is below half of the bandwidth ${data.bandwidth}, where raw theta is clamped`,
       where,
     );
+  }
+  if (data.architecture === "jumprelu") {
+    const { penalty, targetL0, dSae } = data;
+    if ((penalty === "l0") !== (targetL0 === null))
+      throw invalid(
+        penalty === "l0"
+          ? `targetL0: ${targetL0}, but the penalty "l0" has no target`
+          : `targetL0: the penalty "${penalty}" needs one`,
+        where,
+      );
+    if (targetL0 !== null && targetL0 > dSae)
+      throw invalid(`targetL0: ${targetL0} is more than the ${dSae} latents`, where);
   }
   if (data.architecture !== "topk" && data.architecture !== "jumprelu") {
     const fault = faultOf(data);

@@ -112,10 +112,14 @@ describe("an architecture of one's own", () => {
 
 it("lists the architectures", () => {
   expect(trainingArchitectures.map(({ name }) => name)).toEqual([
+    "abstopk",
     "batchtopk",
+    "batchtopk_crosscoder",
+    "crosscoder",
     "gated",
     "jumprelu",
     "jumprelu_tanh",
+    "matching_pursuit",
     "matryoshka_batchtopk",
     "p_anneal",
     "standard",

@@ -5,10 +5,17 @@ const weightStream = 0x5ae;
 
 /**
  * W_dec, `[dSae, dIn]`: He-uniform (uniform within sqrt(6 / d_in)), then rows of unit norm, in f64 before rounding.
- * The encoder starts as the same rows and is free from then on.
+ * An autoencoder's encoder starts as the same rows and is free from then on.
+ *
+ * @param stream another number gives other rows of the same seed
  */
-export function initialDecoder(dSae: number, dIn: number, seed: number): Float32Array<ArrayBuffer> {
-  const random = new Random(seed, weightStream);
+export function initialDecoder(
+  dSae: number,
+  dIn: number,
+  seed: number,
+  stream = 0,
+): Float32Array<ArrayBuffer> {
+  const random = new Random(seed, weightStream + stream);
   const bound = Math.sqrt(6 / dIn);
   const weights = new Float32Array(dSae * dIn);
   const row = new Float64Array(dIn);

@@ -1,5 +1,10 @@
 import { z } from "zod";
 import { type CommonTrainConfig, commonFields } from "./common-config.ts";
+import {
+  type BatchTopKCrosscoderTrainConfig,
+  type CrosscoderTrainConfig,
+  crosscoderSchemas,
+} from "./crosscoder-config.ts";
 
 /** What architectures with a penalty on their activations share. */
 export interface PenaltyTrainConfig extends CommonTrainConfig {
@@ -86,6 +91,31 @@ export interface MatryoshkaBatchTopKTrainConfig extends Omit<BatchTopKTrainConfi
   readonly prefixLoss: "mean" | "sum";
 }
 
+/** Training of an AbsTopK SAE. */
+export interface AbsTopKTrainConfig extends CommonTrainConfig {
+  readonly architecture: "abstopk";
+  readonly k: number;
+  /** alpha: weight of the AuxK loss; 0 for none. */
+  readonly auxiliaryWeight: number;
+  /** Dead latents that explain the residual; null, the default, for d_in / 2. */
+  readonly auxiliaryK: number | null;
+  /** Largest global norm of the gradients; null, the default, for no clipping. */
+  readonly gradientClip: number | null;
+}
+
+/** Training of a matching pursuit SAE. */
+export interface MatchingPursuitTrainConfig extends CommonTrainConfig {
+  readonly architecture: "matching_pursuit";
+  /** A token is done when the norm of what is left of it is below this, for inputs of unit mean square norm; 0.01 by default. */
+  readonly residualThreshold: number;
+  /** Most steps for a token; null, the default, for d_in. Each costs an encoder product. */
+  readonly maxIterations: number | null;
+  /** Whether a token is done too when a step took a latent that it had; true by default. */
+  readonly stopOnDuplicateSupport: boolean;
+  /** Largest global norm of the gradients; null, the default, for no clipping. */
+  readonly gradientClip: number | null;
+}
+
 /** Training of an architecture of one's own, given to `trainSae` as `architectures`. */
 export interface CustomTrainConfig extends CommonTrainConfig {
   readonly architecture: "custom";
@@ -114,8 +144,25 @@ const batchTopK = {
   thresholdStart: z.int().nonnegative().default(0),
 };
 
-/** The schemas of the configurations above. */
+/** The schemas of the configurations above, and of crosscoders. */
 export const kindSchemas = {
+  ...crosscoderSchemas,
+  absTopK: z.object({
+    ...commonFields,
+    ...clip,
+    architecture: z.literal("abstopk"),
+    k: z.int().positive(),
+    auxiliaryWeight: z.number().nonnegative(),
+    auxiliaryK: z.int().positive().nullable().default(null),
+  }),
+  matchingPursuit: z.object({
+    ...commonFields,
+    ...clip,
+    architecture: z.literal("matching_pursuit"),
+    residualThreshold: z.number().nonnegative().default(0.01),
+    maxIterations: z.int().positive().nullable().default(null),
+    stopOnDuplicateSupport: z.boolean().default(true),
+  }),
   standard: z.object({
     ...commonFields,
     ...penalty,
@@ -167,18 +214,30 @@ export const kindSchemas = {
 };
 
 type Kind =
+  | AbsTopKTrainConfig
+  | BatchTopKCrosscoderTrainConfig
   | BatchTopKTrainConfig
+  | CrosscoderTrainConfig
   | CustomTrainConfig
   | GatedTrainConfig
   | JumpReluTanhTrainConfig
+  | MatchingPursuitTrainConfig
   | MatryoshkaBatchTopKTrainConfig
   | PAnnealTrainConfig
   | StandardTrainConfig;
 
+const withoutTranscoder: ReadonlySet<string> = new Set([
+  "batchtopk_crosscoder",
+  "crosscoder",
+  "matching_pursuit",
+]);
+
 /** What is wrong with a configuration that its schema cannot see, or null. */
 export function faultOf(config: Kind): string | null {
   const { architecture, dSae } = config;
-  if (architecture === "batchtopk" || architecture === "matryoshka_batchtopk") {
+  if (config.transcoder !== null && withoutTranscoder.has(architecture))
+    return `transcoder: ${architecture} reads and writes the same sites`;
+  if ("k" in config) {
     if (config.k > dSae) return `k: ${config.k} is more than the ${dSae} latents`;
     if (Math.floor(config.k * config.batchSize) < 1)
       return `k: ${config.k} of a batch of ${config.batchSize} keeps no latent at all`;

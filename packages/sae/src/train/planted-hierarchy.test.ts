@@ -4,7 +4,8 @@ import { Random } from "@latentkit/core";
 import type { Device } from "@latentkit/tensor";
 import { expectNoLeaks } from "@latentkit/tensor/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { meanMatchedCosine, toyWorld } from "../testing/toy-world.ts";
+import { compareDirections } from "../evaluate/compare-directions.ts";
+import { toyWorld } from "../testing/toy-world.ts";
 import { parseTrainConfig } from "./config.ts";
 import { trainSae } from "./train-sae.ts";
 
@@ -67,11 +68,12 @@ describe("planted parents and children", () => {
     });
     const decoder = await sae.decoder.floats();
     sae.dispose();
-    return meanMatchedCosine(
-      decoder.subarray(0, parents * dIn),
-      directions.subarray(0, parents * dIn),
-      dIn,
+    const found = await compareDirections(
+      { rows: decoder.subarray(0, parents * dIn), width: dIn },
+      { rows: directions.subarray(0, parents * dIn), width: dIn },
+      { device, absolute: true, resamples: 0 },
     );
+    return found.meanMatchedCosine;
   }
 
   it("has Matryoshka's first prefix learn the parents, where BatchTopK's order means nothing", async () => {

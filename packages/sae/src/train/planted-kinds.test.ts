@@ -1,20 +1,18 @@
 import { arrayBatches } from "@latentkit/activations";
 import { openCpuDevice } from "@latentkit/backend-cpu";
-import { type Device, sparseToDense } from "@latentkit/tensor";
+import type { Device } from "@latentkit/tensor";
 import { expectNoLeaks } from "@latentkit/tensor/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { meanFiringF1, meanMatchedCosine, toyWorld } from "../testing/toy-world.ts";
-import { parseTrainConfig } from "./config.ts";
-import { trainSae } from "./train-sae.ts";
+import { type PlantedKind, plantedWorlds, trainPlanted } from "../testing/planted-table.ts";
 
 /**
- * 20 features that fire independently with p = 0.05 in 16 dimensions, 30 latents: which directions an SAE finds (MCC), whether its
- * latents fire where the features do (F1), and how many fire (L0), all on held-out activations.
+ * Every architecture on one world of 20 features with parents and children, correlated firing and unequal magnitudes, 30 latents: which
+ * directions it finds (MCC), whether its latents fire where the features do (F1), and how many fire (L0), on rows it has not seen.
  */
 describe("a planted world of 20 features", () => {
-  const [dIn, features, rows, held] = [16, 20, 32_768, 2048];
-  const world = toyWorld({ features, dIn, density: 0.05, rows: rows + held, seed: 0 });
-  const heldOut = world.data.slice(rows * dIn);
+  const world = plantedWorlds.small;
+  const rows = world.sample(32_768, 0).activations;
+  const heldOut = world.sample(1024, 1);
   let device: Device;
 
   beforeAll(async () => {
@@ -26,117 +24,50 @@ describe("a planted world of 20 features", () => {
     device.dispose();
   });
 
-  const steps = 700;
-
-  async function train(own: object): Promise<{
-    readonly mcc: number;
-    readonly f1: number;
-    readonly l0: number;
-    readonly fvu: number;
-  }> {
-    const { sae, history } = await trainSae({
-      device,
-      config: parseTrainConfig({
-        dSae: 30,
-        batchSize: 256,
-        steps,
-        learningRate: 3e-3,
-        learningRateWarmup: 100,
-        learningRateDecay: 0.2,
-        adam: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
-        decoderBias: "zero",
-        deadAfterTokens: 20_000,
-        evaluateEvery: steps,
-        checkpointEvery: steps,
-        ...own,
-      }),
-      batches: arrayBatches(world.data.subarray(0, rows * dIn), dIn, 1),
+  const train = (kind: PlantedKind, changes: object = {}) =>
+    trainPlanted(device, {
+      world,
+      kind,
+      k: 1,
+      dSae: 30,
+      batches: arrayBatches(rows, world.config.dIn, 1),
       heldOut,
+      steps: 450,
+      changes,
     });
-    const decoder = await sae.decoder.floats();
-    const latents = device.scope(() =>
-      sparseToDense(sae.encode(device.tensor(heldOut, [held, dIn]))),
-    );
-    const fired = world.fired.subarray(rows * features);
-    const last = history.points.at(-1);
-    const found = {
-      mcc: meanMatchedCosine(decoder, world.directions, dIn),
-      f1: meanFiringF1(decoder, await latents.floats(), { ...world, fired }),
-      l0: (last?.heldOutL0 ?? 0) / world.trueL0,
-      fvu: last?.heldOutFvu ?? 1,
-    };
-    latents.dispose();
-    sae.dispose();
-    return found;
-  }
 
-  const penalty = { sparsity: 0.6, sparsityWarmup: 200 };
-  const batch = { k: 1, auxiliaryWeight: 1 / 32 };
-
-  // What each reaches, with room for other rounding; a penalty shrinks what it keeps, so L1 has the larger FVU.
+  // What each reaches after 450 steps, with room for other rounding; F1 is the mean over all 30 latents, of which ten have no feature of
+  // their own. The docs have the same for longer runs on a harder world, beside SAELens.
   it.each([
-    {
-      own: { ...penalty, architecture: "standard", decoderNorm: "unit" },
-      least: { mcc: 0.97, f1: 0.86 },
-      most: { l0: 1.7, fvu: 0.16 },
-    },
-    {
-      own: { ...penalty, architecture: "standard", decoderNorm: "free", gradientClip: 1 },
-      least: { mcc: 0.98, f1: 0.91 },
-      most: { l0: 1.65, fvu: 0.15 },
-    },
-    {
-      own: { ...penalty, architecture: "p_anneal", annealStart: 200, annealEnd: 560 },
-      least: { mcc: 0.97, f1: 0.9 },
-      most: { l0: 1.25, fvu: 0.08 },
-    },
-    {
-      own: { ...penalty, sparsity: 1, architecture: "gated" },
-      least: { mcc: 0.91, f1: 0.86 },
-      most: { l0: 1.4, fvu: 0.075 },
-    },
-    {
-      own: {
-        ...penalty,
-        sparsity: 0.3,
-        architecture: "jumprelu_tanh",
-        bandwidth: 0.1,
-        initialThreshold: 0.05,
-        thresholdForm: "raw",
-        preActivationWeight: 3e-6,
-        gradientClip: 1,
-      },
-      least: { mcc: 0.96, f1: 0.84 },
-      most: { l0: 1.1, fvu: 0.085 },
-    },
-    {
-      own: { ...batch, architecture: "batchtopk" },
-      least: { mcc: 0.94, f1: 0.89 },
-      most: { l0: 1.05, fvu: 0.055 },
-    },
-    {
-      own: { ...batch, architecture: "matryoshka_batchtopk", widths: [15, 30] },
-      least: { mcc: 0.94, f1: 0.84 },
-      most: { l0: 1.05, fvu: 0.08 },
-    },
-  ])("$own.architecture $own.decoderNorm finds them", async ({ own, least, most }) => {
-    const found = await train(own);
-    expect(found.mcc).toBeGreaterThan(least.mcc);
-    expect(found.f1).toBeGreaterThan(least.f1);
-    expect(found.l0).toBeLessThan(most.l0);
-    expect(found.l0).toBeGreaterThan(0.85);
-    expect(found.fvu).toBeLessThan(most.fvu);
+    { kind: "standard", mcc: 0.77, f1: 0.53, l0: [1.5, 2.3], ev: 0.78 },
+    { kind: "april-2024", mcc: 0.81, f1: 0.69, l0: [1.9, 2.9], ev: 0.82 },
+    { kind: "p_anneal", mcc: 0.74, f1: 0.42, l0: [1.4, 2.1], ev: 0.88 },
+    { kind: "gated", mcc: 0.7, f1: 0.37, l0: [1.2, 1.9], ev: 0.86 },
+    { kind: "jumprelu", mcc: 0.68, f1: 0.37, l0: [1.4, 2.1], ev: 0.89 },
+    { kind: "jumprelu quadratic", mcc: 0.73, f1: 0.33, l0: [1.1, 1.7], ev: 0.84 },
+    { kind: "jumprelu relative", mcc: 0.76, f1: 0.38, l0: [0.6, 1.0], ev: 0.8 },
+    { kind: "jumprelu_tanh", mcc: 0.73, f1: 0.41, l0: [1.5, 2.3], ev: 0.92 },
+    { kind: "topk", mcc: 0.78, f1: 0.28, l0: [0.6, 0.9], ev: 0.75 },
+    { kind: "abstopk", mcc: 0.82, f1: 0.3, l0: [0.6, 0.9], ev: 0.76 },
+    { kind: "batchtopk", mcc: 0.76, f1: 0.32, l0: [0.5, 0.9], ev: 0.84 },
+    { kind: "matryoshka_batchtopk", mcc: 0.73, f1: 0.27, l0: [0.6, 0.9], ev: 0.79 },
+    { kind: "matching_pursuit", mcc: 0.85, f1: 0.42, l0: [0.9, 1.5], ev: 0.91 },
+    { kind: "crosscoder", mcc: 0.82, f1: 0.58, l0: [2.5, 3.8], ev: 0.88 },
+    { kind: "batchtopk_crosscoder", mcc: 0.82, f1: 0.35, l0: [0.6, 0.9], ev: 0.85 },
+  ] as const)("$kind finds them", async ({ kind, mcc, f1, l0: [least, most], ev }) => {
+    const found = await train(kind);
+    expect(found.mcc).toBeGreaterThan(mcc);
+    expect(found.f1).toBeGreaterThan(f1);
+    expect(found.explainedVariance).toBeGreaterThan(ev);
+    const l0 = found.l0 / found.trueL0;
+    expect(l0).toBeGreaterThan(least);
+    expect(l0).toBeLessThan(most);
   });
 
   it("is not found without a penalty, so the thresholds can fail", async () => {
-    const found = await train({
-      ...penalty,
-      sparsity: 0,
-      architecture: "standard",
-      decoderNorm: "unit",
-    });
-    expect(found.mcc).toBeLessThan(0.8);
-    expect(found.f1).toBeLessThan(0.5);
-    expect(found.l0).toBeGreaterThan(4);
+    const found = await train("standard", { sparsity: 0 });
+    expect(found.mcc).toBeLessThan(0.65);
+    expect(found.f1).toBeLessThan(0.2);
+    expect(found.l0 / found.trueL0).toBeGreaterThan(5);
   });
 });

@@ -1,6 +1,8 @@
 import { registerMatchers } from "@latentkit/tensor/testing";
 import { describe, expect, it } from "vitest";
+import { recipeNames } from "./common-config.ts";
 import { parseTrainConfig } from "./config.ts";
+import { trainingArchitectures } from "./registry.ts";
 import { paperJumpRelu, recipe, shortRunJumpRelu, topK } from "./recipes.ts";
 import { learningRateAt, sparsityAt } from "./schedule.ts";
 
@@ -66,7 +68,79 @@ describe("recipes", () => {
     expect(() => recipe("topk", { dSae: 8 })).toThrow(
       expect.objectContaining({ code: "RECIPE_NEEDS_K" }),
     );
-    expect(() => recipe("gemma", { dSae: 8 })).toThrow(/"gemma".*gemma-scope, short-run, topk/su);
+    expect(() => recipe("gemma", { dSae: 8 })).toThrow(
+      /"gemma".*gated, gemma-scope, gemma-scope-2.*topk/su,
+    );
+  });
+
+  const sites = [
+    { name: "early", width: 6 },
+    { name: "late", width: 4 },
+  ];
+  const options = { dSae: 64, dIn: 16, k: 4, targetL0: 4, sites, tokens: 20_000, batchSize: 200 };
+
+  it.each(recipeNames)("%s gives a configuration that is its own", (name) => {
+    const config = recipe(name, options);
+    expect(config).toMatchObject({ recipe: name, dSae: 64, batchSize: 200, steps: 100 });
+    expect(parseTrainConfig(JSON.parse(JSON.stringify(config)))).toEqual(config);
+    expect(config.learningRateWarmup).toBeLessThanOrEqual(name.startsWith("gemma") ? 1000 : 5);
+  });
+
+  it("has a recipe for every architecture", () => {
+    const covered = new Set(recipeNames.map((name) => recipe(name, options).architecture));
+    expect([...covered].sort()).toEqual(trainingArchitectures.map(({ name }) => name));
+  });
+
+  it("converts the tanh penalty's published values, which are for inputs of norm sqrt(d_in)", () => {
+    expect(recipe("jumprelu_tanh", { ...options, dIn: 400 })).toMatchObject({
+      sparsity: 5 / 400,
+      sparsityWarmup: 100,
+      tanhScale: 80,
+      bandwidth: 0.1,
+      initialThreshold: 0.005,
+      preActivationWeight: 3e-6 / 20,
+    });
+  });
+
+  it("aims at an L0 where one is given, and makes transcoders", () => {
+    expect(recipe("short-run", { dSae: 64, targetL0: 8 })).toMatchObject({
+      penalty: "quadratic",
+      targetL0: 8,
+    });
+    const transcoder = { dOut: 5, skip: true };
+    expect(recipe("gated", { dSae: 64, transcoder }).transcoder).toEqual({
+      dOut: 5,
+      skip: true,
+      targetScale: "input",
+    });
+    expect(() => recipe("matching_pursuit", { ...options, transcoder })).toThrow(
+      /transcoder: matching_pursuit/u,
+    );
+  });
+
+  it("spreads Matryoshka's prefixes over the latents, however few there are", () => {
+    const widths = (dSae: number) => {
+      const config = recipe("matryoshka_batchtopk", { dSae, k: 1 });
+      return "widths" in config ? config.widths : [];
+    };
+    expect(widths(4096)).toEqual([128, 384, 896, 1920, 4096]);
+    expect(widths(8)).toEqual([1, 2, 4, 8]);
+    expect(widths(1)).toEqual([1]);
+  });
+
+  it("says what it needs", () => {
+    for (const [name, field] of [
+      ["jumprelu_tanh", "dIn"],
+      ["crosscoder", "sites"],
+      ["gemma-scope-2", "targetL0"],
+    ] as const) {
+      expect(() => recipe(name, { ...options, [field]: undefined })).toThrow(
+        expect.objectContaining({
+          code: "RECIPE_NEEDS_OPTION",
+          message: expect.stringContaining(field) as string,
+        }),
+      );
+    }
   });
 
   it("refuses what cannot be trained, naming the field", () => {
@@ -76,6 +150,13 @@ describe("recipes", () => {
       /initialThreshold.*bandwidth/su,
     );
     expect(() => topK({ dSae: 8, k: 9 })).toThrow(/k: 9 is more than the 8 latents/u);
+    const refused = (change: object, message: RegExp): void => {
+      expect(() => parseTrainConfig({ ...config, ...change })).toThrow(message);
+    };
+    refused({ penalty: "quadratic" }, /targetL0: the penalty "quadratic" needs one/u);
+    refused({ targetL0: 2 }, /targetL0: 2, but the penalty "l0"/u);
+    refused({ penalty: "relative", targetL0: 9 }, /targetL0: 9 is more than the 8/u);
+    refused({ transcoder: { dOut: 0 } }, /transcoder\.dOut/u);
     expect(() => parseTrainConfig({ ...config, architecture: "transcoder" })).toThrow(
       expect.objectContaining({ code: "TRAIN_CONFIG_INVALID" }),
     );

@@ -1,4 +1,5 @@
 import { ConfigError } from "@latentkit/core";
+import { recipeNames } from "./common-config.ts";
 import {
   type JumpReluTrainConfig,
   parseTrainConfig,
@@ -6,17 +7,8 @@ import {
   type TrainConfig,
   type TrainConfigInput,
 } from "./config.ts";
-
-/** What a recipe needs to know. */
-export interface RecipeOptions {
-  readonly dSae: number;
-  /** Activations presented in all; each recipe has a default. The steps are this over the batch size. */
-  readonly tokens?: number;
-  readonly batchSize?: number;
-  readonly seed?: number;
-  /** Points of the history, that is held-out evaluations. Default 25, so that the last fifth has five. */
-  readonly points?: number;
-}
+import { kindRecipes, type KindRecipeOptions, needed } from "./kind-recipes.ts";
+import { deadAfter, narrow, type RecipeOptions, runOf } from "./recipe-run.ts";
 
 /** Options of {@link topK}. */
 export interface TopKRecipeOptions extends RecipeOptions {
@@ -27,12 +19,14 @@ export interface TopKRecipeOptions extends RecipeOptions {
 /** Options of the JumpReLU recipes. */
 export interface JumpReluRecipeOptions extends RecipeOptions {
   /** lambda; each recipe has a default. */
-  readonly sparsity?: number;
+  readonly sparsity?: number | undefined;
 }
 
-/** Names that {@link recipe} knows. */
-export const recipeNames: readonly RecipeName[] = ["gemma-scope", "short-run", "topk"];
-export type RecipeName = "gemma-scope" | "short-run" | "topk";
+/** Options of {@link shortRunJumpRelu}. */
+export interface ShortRunRecipeOptions extends JumpReluRecipeOptions {
+  /** L0*: takes the penalty that aims at it, `"quadratic"`, instead of `"l0"`. */
+  readonly targetL0?: number | undefined;
+}
 
 /**
  * `"gemma-scope"`: JumpReLU as published (2407.14435; 2408.05147, section 3.2): batch 4,096, Adam (0, 0.999), learning rate 7e-5
@@ -67,8 +61,9 @@ export function paperJumpRelu(options: JumpReluRecipeOptions): JumpReluTrainConf
  * gives is an SAE of that many tokens: look at the held-out figures and `stabilityOf` before reading anything into single
  * latents.
  */
-export function shortRunJumpRelu(options: JumpReluRecipeOptions): JumpReluTrainConfig {
+export function shortRunJumpRelu(options: ShortRunRecipeOptions): JumpReluTrainConfig {
   const run = runOf(options, 2_000_000, 1024);
+  const { targetL0 } = options;
   return jumpRelu({
     ...run,
     recipe: "short-run",
@@ -84,6 +79,7 @@ export function shortRunJumpRelu(options: JumpReluRecipeOptions): JumpReluTrainC
     bandwidth: 0.02,
     initialThreshold: 0.02,
     thresholdForm: "raw",
+    ...(targetL0 === undefined ? {} : { penalty: "quadratic", targetL0 }),
   });
 }
 
@@ -110,21 +106,21 @@ export function topK(options: TopKRecipeOptions): TopKTrainConfig {
   return narrow(config, "topk");
 }
 
-/** A recipe by its name. Throws `ConfigError` `RECIPE_UNKNOWN`, and `RECIPE_NEEDS_K` for `"topk"` without `k`. */
-export function recipe(
-  name: string,
-  options: JumpReluRecipeOptions & Partial<TopKRecipeOptions>,
-): TrainConfig {
+/**
+ * A recipe by its name: those above, and one for each other architecture, with values from its paper or from SAELens, for inputs of unit
+ * mean square norm (see the README's table). lambda, where it has no default that fits every site, is what to sweep.
+ *
+ * @throws ConfigError `RECIPE_UNKNOWN`; `RECIPE_NEEDS_K` and `RECIPE_NEEDS_OPTION` where an option without default is missing
+ *
+ * @example
+ * const config = recipe("gated", { dSae: 4096, sparsity: 0.04 });
+ */
+export function recipe(name: string, options: KindRecipeOptions): TrainConfig {
   if (name === "gemma-scope") return paperJumpRelu(options);
   if (name === "short-run") return shortRunJumpRelu(options);
-  if (name === "topk") {
-    if (options.k !== undefined) return topK({ ...options, k: options.k });
-    throw new ConfigError({
-      code: "RECIPE_NEEDS_K",
-      message: 'the recipe "topk" was given no k',
-      fix: "give k, for example 64",
-    });
-  }
+  if (name === "topk") return topK({ ...options, k: needed(options, name, "k") });
+  const found = Object.entries(kindRecipes).find(([known]) => known === name)?.[1];
+  if (found !== undefined) return parseTrainConfig(found(options));
   throw new ConfigError({
     code: "RECIPE_UNKNOWN",
     message: `there is no recipe "${name}"; there are ${recipeNames.join(", ")}`,
@@ -132,44 +128,6 @@ export function recipe(
   });
 }
 
-type Run = Pick<
-  TrainConfig,
-  "batchSize" | "checkpointEvery" | "dSae" | "evaluateEvery" | "seed" | "steps"
->;
-
-function runOf(options: RecipeOptions, tokens: number, batch: number): Run {
-  const batchSize = options.batchSize ?? batch;
-  const steps = Math.max(1, Math.ceil((options.tokens ?? tokens) / batchSize));
-  const every = Math.max(1, Math.round(steps / (options.points ?? 25)));
-  return {
-    dSae: options.dSae,
-    batchSize,
-    steps,
-    evaluateEvery: every,
-    checkpointEvery: every,
-    seed: options.seed ?? 0,
-  };
-}
-
-function deadAfter(run: Run): number {
-  return Math.min(10_000_000, Math.max(1, Math.ceil((run.steps * run.batchSize) / 10)));
-}
-
 function jumpRelu(config: TrainConfigInput): JumpReluTrainConfig {
   return narrow(parseTrainConfig(config), "jumprelu");
-}
-
-function narrow<Name extends TrainConfig["architecture"]>(
-  config: TrainConfig,
-  name: Name,
-): Extract<TrainConfig, { architecture: Name }> {
-  if (config.architecture !== name) {
-    throw new ConfigError({
-      code: "TRAIN_CONFIG_INVALID",
-      message: `a ${config.architecture} configuration where ${name} was expected`,
-      fix: `give a ${name} configuration`,
-    });
-  }
-  // The tag was just compared, which the compiler does not see through a generic.
-  return config as Extract<TrainConfig, { architecture: Name }>;
 }

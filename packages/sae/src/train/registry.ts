@@ -1,8 +1,11 @@
 import { ConfigError } from "@latentkit/core";
+import { absTopK } from "../architectures/abs-topk.ts";
 import { batchTopK } from "../architectures/batch-topk.ts";
+import { batchTopKCrosscoder, crosscoder } from "../architectures/crosscoder.ts";
 import { gated } from "../architectures/gated.ts";
 import { jumpRelu } from "../architectures/jumprelu.ts";
 import { jumpReluTanh } from "../architectures/jumprelu-tanh.ts";
+import { matchingPursuit } from "../architectures/matching-pursuit.ts";
 import { matryoshkaBatchTopK } from "../architectures/matryoshka-batch-topk.ts";
 import { pAnneal } from "../architectures/p-anneal.ts";
 import { standard } from "../architectures/standard.ts";
@@ -13,10 +16,14 @@ import type { TrainingArchitecture } from "./training-architecture.ts";
 type BuiltIn = Exclude<TrainConfig["architecture"], "custom">;
 
 const builtIn: Readonly<Record<BuiltIn, TrainingArchitecture>> = {
+  abstopk: absTopK,
   batchtopk: batchTopK,
+  batchtopk_crosscoder: batchTopKCrosscoder,
+  crosscoder,
   gated,
   jumprelu: jumpRelu,
   jumprelu_tanh: jumpReluTanh,
+  matching_pursuit: matchingPursuit,
   matryoshka_batchtopk: matryoshkaBatchTopK,
   p_anneal: pAnneal,
   standard,

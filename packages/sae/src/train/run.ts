@@ -1,6 +1,6 @@
-import type { ActivationBatches } from "@latentkit/activations";
-import { ConfigError } from "@latentkit/core";
-import { affine, type Device } from "@latentkit/tensor";
+import { ConfigError, type LatentkitError } from "@latentkit/core";
+import type { Device } from "@latentkit/tensor";
+import { trainingBlockRowsFor } from "../blocks.ts";
 import type { SaeConfigInput, SaeMetadata } from "../config.ts";
 import { evaluateRows } from "../evaluate/rows.ts";
 import { Sae } from "../sae.ts";
@@ -13,10 +13,14 @@ import {
   type TrainingWindow,
 } from "./checkpoint.ts";
 import type { TrainConfig } from "./config.ts";
-import { foldForExport } from "./fold.ts";
+import { type DivergenceState, followed, hasExploded, noDivergence } from "./divergence.ts";
+import { foldForm } from "./fold.ts";
 import type { TrainingBackend, TrainingHistory, TrainingPoint } from "./history.ts";
-import { type InputStatistics, streamStatistics } from "./normalise.ts";
+import { layoutOf, splitColumns, type StreamLayout } from "./layout.ts";
+import type { InputStatistics } from "./normalise.ts";
+import { normalisedBatch, normalisedRows } from "./normalised-batch.ts";
 import { sparsityAt } from "./schedule.ts";
+import { notFinite, type SharedStream, type StreamBatch } from "./shared-stream.ts";
 import { trainingArchitectureOf } from "./registry.ts";
 import { clearGradients, type StepMemory } from "./step.ts";
 import { initialParameters, Trainables } from "./trainables.ts";
@@ -26,11 +30,10 @@ import type { InferenceForm, TrainingArchitecture } from "./training-architectur
 export interface RunOptions {
   readonly device: Device;
   readonly config: TrainConfig;
-  readonly batches: ActivationBatches;
+  readonly stream: SharedStream;
   readonly checkpoints?: CheckpointStore | undefined;
   readonly allowOtherBackend?: boolean | undefined;
   readonly architectures?: readonly TrainingArchitecture[] | undefined;
-  readonly blockRows: number;
 }
 
 /** Above this share of active latents dense products beat sparse rows, measured on the CPU backend. */
@@ -45,6 +48,7 @@ export class TrainingRun implements Disposable {
   readonly #model: Trainables;
   readonly #architecture: TrainingArchitecture;
   readonly #statistics: InputStatistics;
+  readonly #layout: StreamLayout;
   readonly #backend: TrainingBackend;
   /** Activations since each latent last fired. */
   readonly #silent: Int32Array;
@@ -53,7 +57,8 @@ export class TrainingRun implements Disposable {
   #recentL0: number;
   #window: TrainingWindow = emptyWindow;
   #points: readonly TrainingPoint[] = [];
-  #rate = 0;
+  #divergence: DivergenceState = noDivergence;
+  #position: unknown;
 
   private constructor(
     options: RunOptions,
@@ -65,37 +70,35 @@ export class TrainingRun implements Disposable {
     this.#model = model;
     this.#architecture = trainingArchitectureOf(options.config, options.architectures);
     this.#statistics = statistics;
+    this.#layout = layoutOf(options.config, options.stream.dIn);
     this.#backend = backendOf(options.device);
     this.#silent = resumed?.silent ?? new Int32Array(options.config.dSae);
     // Nothing is known before the first step, and JumpReLU starts with a large share of its latents above theta0.
     this.#recentL0 = resumed?.state.recentL0 ?? options.config.dSae;
+    this.#position = resumed?.state.batches ?? options.stream.start;
     if (resumed === null) return;
     this.#step = resumed.state.step;
     this.#memory = resumed.state.memory ?? {};
     this.#window = resumed.state.window;
     this.#points = resumed.state.points;
+    this.#divergence = resumed.state.divergence ?? noDivergence;
   }
 
   /** Begins a run, or resumes the one that the checkpoints hold. */
   static async start(options: RunOptions): Promise<TrainingRun> {
-    const { device, config, batches, checkpoints } = options;
-    const { dIn } = batches;
+    const { device, config, stream, checkpoints } = options;
+    const { dIn } = stream;
     const architecture = trainingArchitectureOf(config, options.architectures);
+    const layout = layoutOf(config, dIn);
     const saved = (await checkpoints?.load()) ?? null;
     if (saved === null) {
-      const statistics = await streamStatistics(
-        batches,
-        config.normalisationTokens,
-        config.batchSize,
-      );
-      const parameters = initialParameters(
-        device,
-        config,
-        dIn,
-        await peek(batches, config, statistics.scale),
-        architecture.decoderRows?.(config).initialNorm,
-      );
-      const model = new Trainables(device, config, parameters, architecture);
+      const statistics = await stream.statistics(config.normalisationTokens, layout);
+      const parameters = initialParameters(device, config, {
+        layout,
+        firstBatch: await firstTargets(stream, config, layout, statistics),
+        rowNorm: architecture.decoderRows?.(config).initialNorm,
+      });
+      const model = new Trainables(device, config, parameters, architecture, layout.centred);
       return new TrainingRun(options, model, statistics, null);
     }
     const where = checkpoints?.name ?? "checkpoint";
@@ -109,13 +112,19 @@ export class TrainingRun implements Disposable {
       },
       where,
     );
-    batches.restore(state.batches);
+    // Throws where the state is one of other activations.
+    stream.batches.restore(state.batches);
     // The bias is restored right after, so no batch is needed to start it from.
     const model = new Trainables(
       device,
       config,
-      initialParameters(device, { ...config, decoderBias: "zero" }, dIn, new Float32Array(0)),
+      initialParameters(
+        device,
+        { ...config, decoderBias: "zero" },
+        { layout, firstBatch: new Float32Array(0) },
+      ),
       architecture,
+      layout.centred,
     );
     try {
       model.fromCheckpoint(saved.tensors);
@@ -138,18 +147,30 @@ export class TrainingRun implements Disposable {
     return this.#points;
   }
 
-  /** One optimiser step. Throws {@link ConfigError} `TRAIN_DIVERGED`. */
-  async advance(): Promise<void> {
-    const { device, config, batches, blockRows } = this.#options;
+  /** Where the stream stands before this run's next batch. */
+  get position(): unknown {
+    return this.#position;
+  }
+
+  /**
+   * One optimiser step.
+   *
+   * @param batch what the stream gives at {@link position}
+   * @throws ConfigError `TRAIN_DIVERGED` where the loss is not finite or the error has exploded
+   * @throws FormatError `ACTIVATIONS_NOT_FINITE` where that is the activations' fault
+   */
+  async advance({ rows, after }: StreamBatch): Promise<void> {
+    const { device, config, stream } = this.#options;
     const { parameters, gradients, extras } = this.#model;
-    const started = performance.now();
-    const batch = await batches.next(config.batchSize);
-    using x = device.scope(() =>
-      affine(device.tensor(batch, [config.batchSize, batches.dIn]), {
-        factor: 1 / this.#statistics.scale,
-        bias: 0,
-      }),
+    const dense = this.#recentL0 > denseAbove * config.dSae;
+    const { x: ownX, target: ownTarget } = normalisedBatch(
+      device,
+      rows,
+      this.#layout,
+      this.#statistics,
     );
+    using x = ownX;
+    using target = ownTarget;
     clearGradients(gradients, extras);
     const result = await this.#architecture.gradients({
       device,
@@ -160,25 +181,44 @@ export class TrainingRun implements Disposable {
       memory: this.#memory,
       step: this.#step,
       x,
+      target,
+      centred: this.#layout.centred,
       variance: this.#statistics.variance,
       sparsity: sparsityAt(config, this.#step),
       dead: this.#deadMask(),
-      blockRows,
-      dense: this.#recentL0 > denseAbove * config.dSae,
+      blockRows: config.blockRows ?? trainingBlockRowsFor(config.dSae, dense),
+      dense,
     });
-    if (!Number.isFinite(result.loss)) throw this.#diverged(result.loss);
+    if (!Number.isFinite(result.loss) || !Number.isFinite(result.squaredError)) {
+      const number = this.#step + 1;
+      throw (
+        notFinite(rows, stream.dIn, number) ??
+        this.#diverged(`the loss of step ${number} is ${result.loss}`)
+      );
+    }
+    const fvu = result.squaredError / (config.batchSize * this.#statistics.variance);
+    this.#divergence = followed(this.#divergence, fvu);
+    if (hasExploded(this.#divergence)) {
+      throw this.#diverged(
+        `the FVU of step ${this.#step + 1} is ${fvu.toPrecision(3)}, after one of ${this.#divergence.lowest?.toPrecision(3)} earlier`,
+      );
+    }
     this.#model.update(this.#step);
     this.#memory = result.memory ?? this.#memory;
     this.#account(result.firing, result.loss, result.squaredError);
     this.#step += 1;
-    this.#rate = (1000 * config.batchSize) / (performance.now() - started);
+    this.#position = after;
   }
 
   /** Adds a point: the training figures since the last one, and those of the held-out activations. */
   async evaluate(heldOut: Float32Array): Promise<void> {
-    const { config, batches } = this.#options;
-    using sae = await this.exportSae();
-    const figures = await evaluateRows(sae, heldOut);
+    const { config, stream } = this.#options;
+    // A crosscoder's sites count alike, as they do in training, whatever their units.
+    const unit = this.#layout.groups.length > 1 && !this.#layout.transcoder;
+    using sae = await this.#export(unit ? { scale: 1, variance: 1 } : this.#statistics);
+    const rowsOf = unit ? normalisedRows(heldOut, this.#layout, this.#statistics) : heldOut;
+    const { input, target } = splitColumns(rowsOf, this.#layout);
+    const figures = await evaluateRows(sae, input, target);
     const { rows, steps, loss, squaredError, active } = this.#window;
     const presentations = this.#step * config.batchSize;
     let denseCount = 0;
@@ -186,7 +226,7 @@ export class TrainingRun implements Disposable {
     const point: TrainingPoint = {
       step: this.#step,
       presentations,
-      uniqueTokens: Math.min(presentations, batches.uniqueTokens),
+      uniqueTokens: Math.min(presentations, stream.batches.uniqueTokens),
       loss: loss / steps,
       l0: active / rows,
       fvu: squaredError / (rows * this.#statistics.variance),
@@ -199,7 +239,7 @@ export class TrainingRun implements Disposable {
     this.#window = emptyWindow;
   }
 
-  /** For a progress bar: the newest point, and the speed of the last step. */
+  /** For a progress bar: the newest point, and the loss and L0 since then. */
   figures(): Record<string, number> {
     const { loss, steps, active, rows } = this.#window;
     const last = this.#points.at(-1);
@@ -213,25 +253,27 @@ export class TrainingRun implements Disposable {
             dense: last.denseCount,
             dead: last.deadCount,
           };
-    const { config, batches } = this.#options;
-    const uniqueTokens = Math.min(this.#step * config.batchSize, batches.uniqueTokens);
+    const { config, stream } = this.#options;
+    const uniqueTokens = Math.min(this.#step * config.batchSize, stream.batches.uniqueTokens);
     return {
       ...(last === undefined ? {} : { loss: last.loss, l0: last.l0, fvu: last.fvu }),
       ...running,
       ...held,
       uniqueTokens,
-      tokensPerSecond: this.#rate,
     };
   }
 
   history(): TrainingHistory {
-    const { config, batches } = this.#options;
+    const { config, stream } = this.#options;
+    const presentations = this.#step * config.batchSize;
+    const { uniqueTokens } = stream.batches;
     return {
       schemaVersion: 1,
       recipe: config.recipe,
       config,
-      uniqueTokens: batches.uniqueTokens,
-      presentations: this.#step * config.batchSize,
+      // Of text that has not ended yet, each activation is another one.
+      uniqueTokens: Number.isFinite(uniqueTokens) ? uniqueTokens : presentations,
+      presentations,
       inputScale: this.#statistics.scale,
       points: this.#points,
       backend: this.#backend,
@@ -240,7 +282,11 @@ export class TrainingRun implements Disposable {
 
   /** The SAE as it stands, for raw activations. The caller disposes it. */
   async exportSae(metadata: SaeMetadata = {}): Promise<Sae> {
-    const { device, config, batches } = this.#options;
+    return this.#export(this.#statistics, metadata);
+  }
+
+  async #export(statistics: InputStatistics, metadata: SaeMetadata = {}): Promise<Sae> {
+    const { device, config } = this.#options;
     const trained = {
       weights: await downloadWeights(this.#model.parameters),
       extras: await this.#model.downloadExtras(),
@@ -250,32 +296,32 @@ export class TrainingRun implements Disposable {
       kind: { architecture: "jumprelu" },
       weights: trained.weights,
     };
-    const weights = foldForExport(form.weights, this.#statistics.scale);
+    const { kind, weights } = foldForm(form, this.#layout, statistics);
     const saeConfig: SaeConfigInput = {
-      dIn: batches.dIn,
       dSae: config.dSae,
       // A reader may want to know what became this JumpReLU.
       metadata: { ...trainedAs(config, form), ...metadata },
-      ...form.kind,
+      ...kind,
     };
     return Sae.fromWeights(device, saeConfig, weights);
   }
 
   async checkpoint(): Promise<TrainingCheckpoint> {
-    const { config, batches } = this.#options;
+    const { config, stream } = this.#options;
     const silent = { name: "silent", shape: [config.dSae], data: this.#silent.slice() };
     return {
       state: {
         schemaVersion: 1,
         config,
-        dIn: batches.dIn,
+        dIn: stream.dIn,
         step: this.#step,
         statistics: this.#statistics,
         recentL0: this.#recentL0,
         window: this.#window,
         points: this.#points,
-        batches: batches.state(),
+        batches: this.#position,
         backend: this.#backend,
+        divergence: this.#divergence,
         ...(Object.keys(this.#memory).length === 0 ? {} : { memory: this.#memory }),
       },
       tensors: [...(await this.#model.toCheckpoint()), silent],
@@ -318,32 +364,33 @@ export class TrainingRun implements Disposable {
     };
   }
 
-  #diverged(loss: number): ConfigError {
+  #diverged(message: string): LatentkitError {
     return new ConfigError({
       code: "TRAIN_DIVERGED",
-      message: `the loss of step ${this.#step + 1} is ${loss}`,
-      fix: `lower the learning rate (${this.#options.config.learningRate}), or look for activations that are not finite`,
+      message,
+      fix: `lower the learning rate (${this.#options.config.learningRate}), or warm it up for longer`,
     });
   }
 }
 
-/** The stream's next batch, scaled, with the stream left where it was. Empty where the start does not depend on data. */
-async function peek(
-  batches: ActivationBatches,
+/** The targets of the stream's first batch, scaled. Empty where the start does not depend on data. */
+async function firstTargets(
+  stream: SharedStream,
   config: TrainConfig,
-  scale: number,
+  layout: StreamLayout,
+  statistics: InputStatistics,
 ): Promise<Float32Array> {
   if (config.decoderBias === "zero") return new Float32Array(0);
-  const state = batches.state();
-  const batch = await batches.next(config.batchSize);
-  batches.restore(state);
-  return batch.map((value) => value / scale);
+  return splitColumns(normalisedRows(await stream.first(), layout, statistics), layout).target;
 }
 
 /** Where training and inference have different names, that of training. */
 function trainedAs(config: TrainConfig, { kind }: InferenceForm): SaeMetadata {
   const name = config.architecture === "custom" ? config.name : config.architecture;
-  return name === kind.architecture ? {} : { convertedFrom: name };
+  return {
+    ...(name === kind.architecture ? {} : { convertedFrom: name }),
+    ...("sites" in config ? { crosscoderSites: config.sites } : {}),
+  };
 }
 
 function backendOf({ info }: Device): TrainingBackend {

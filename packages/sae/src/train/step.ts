@@ -3,10 +3,13 @@ import {
   type Device,
   fill,
   matmul,
+  addMatmul,
   affine,
+  linear,
   sparseOuterAdd,
   type SparseRows,
   sparseScatterAdd,
+  sub,
   sum,
   type Tensor,
 } from "@latentkit/tensor";
@@ -40,9 +43,13 @@ export interface GradientStep {
   readonly memory: StepMemory;
   /** Updates done so far. */
   readonly step: number;
-  /** The batch, `[batchSize, d_in]`, scaled to unit mean square norm. */
+  /** What the encoder reads, `[batchSize, d_in]`, scaled to unit mean square norm. */
   readonly x: Tensor;
-  /** E||x - Ex||^2 of the normalised activations, estimated once before training. */
+  /** What is to be reconstructed, `[batchSize, d_out]`: `x` itself but for transcoders. */
+  readonly target: Tensor;
+  /** Whether the encoder sees x - b_dec: true for autoencoders; transcoders and crosscoders see x. */
+  readonly centred: boolean;
+  /** E||y - Ey||^2 of the normalised targets y, estimated once before training. */
   readonly variance: number;
   /** lambda of this step. */
   readonly sparsity: number;
@@ -70,20 +77,40 @@ export interface StepResult {
 
 /** Sets all gradients to 0. */
 export function clearGradients(gradients: SaeTensors, extras: ExtraParameters): void {
-  for (const gradient of Object.values(gradients)) if (gradient !== null) fill(gradient, 0);
+  for (const gradient of Object.values(gradients))
+    if (gradient !== null && gradient !== undefined) fill(gradient, 0);
   for (const { gradient } of Object.values(extras)) fill(gradient, 0);
 }
 
 /** Gradient buffers, zero, for these parameters. The caller disposes them. */
 export function gradientsLike(device: Device, parameters: SaeTensors): SaeTensors {
   const like = (tensor: Tensor): Tensor => device.zeros(tensor.shape);
+  const skip = parameters.skip ?? null;
   return {
     encoderRows: like(parameters.encoderRows),
     decoder: like(parameters.decoder),
     encoderBias: like(parameters.encoderBias),
     decoderBias: like(parameters.decoderBias),
     threshold: parameters.threshold === null ? null : like(parameters.threshold),
+    skip: skip === null ? null : like(skip),
   };
+}
+
+/** Rows of a batch as encoder and decoder meet them. */
+export interface StepBlock {
+  /** What the encoder's rows are multiplied with, `[rows, d_in]`: x - b_dec, or x where the step is not `centred`. */
+  readonly input: Tensor;
+  /** What is left for the latents to write, `[rows, d_out]`: the target without b_dec, and without W_skip x where there is a skip. */
+  readonly wanted: Tensor;
+}
+
+/** Rows `start .. end` of the batch. For autoencoders `input` and `wanted` are one tensor. */
+export function blockOf(step: GradientStep, start: number, end: number): StepBlock {
+  const { decoderBias, skip = null } = step.parameters;
+  const x = step.x.rows(start, end);
+  const wanted = sub(step.target.rows(start, end), decoderBias);
+  if (step.centred) return { input: wanted, wanted };
+  return { input: x, wanted: skip === null ? wanted : sub(wanted, linear(x, skip)) };
 }
 
 /**
@@ -104,9 +131,14 @@ export function addSparseGradients(
   sparseScatterAdd(block.rows, block.dPre, gradients.encoderBias);
 }
 
-/** Adds the gradient that b_dec has as the output's bias. */
-export function addOutputBiasGradient(gradients: SaeTensors, dOutput: Tensor): void {
-  addInto(gradients.decoderBias, sum(dOutput, { axis: 0 }));
+/**
+ * Adds the gradients of what is added to the latents' output: b_dec, and W_skip where there is one, with `dOutput` the gradient to a
+ * block's reconstruction.
+ */
+export function addOutputGradients(step: GradientStep, block: StepBlock, dOutput: Tensor): void {
+  const { decoderBias, skip = null } = step.gradients;
+  addInto(decoderBias, sum(dOutput, { axis: 0 }));
+  if (skip !== null) addMatmul(skip, dOutput, block.input, { transposeA: true });
 }
 
 /**

@@ -3,7 +3,8 @@ import { openCpuDevice } from "@latentkit/backend-cpu";
 import type { Device } from "@latentkit/tensor";
 import { expectNoLeaks } from "@latentkit/tensor/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { meanMatchedCosine, toyWorld } from "../testing/toy-world.ts";
+import { compareDirections } from "../evaluate/compare-directions.ts";
+import { toyWorld } from "../testing/toy-world.ts";
 import { parseTrainConfig } from "./config.ts";
 import type { TrainingPoint } from "./history.ts";
 import { trainSae } from "./train-sae.ts";
@@ -59,9 +60,13 @@ describe("a planted world", () => {
       batches: arrayBatches(world.data.subarray(0, 65_536 * dIn), dIn, 1),
       heldOut: world.data.subarray(65_536 * dIn),
     });
-    const recovered = meanMatchedCosine(await sae.decoder.floats(), world.directions, dIn);
+    const found = await compareDirections(
+      { rows: await sae.decoder.floats(), width: dIn },
+      { rows: world.directions, width: dIn },
+      { device, absolute: true, resamples: 0 },
+    );
     sae.dispose();
-    return { recovered, last: history.points.at(-1) };
+    return { recovered: found.meanMatchedCosine, last: history.points.at(-1) };
   }
 
   it("is recovered by raw theta at a short run's values", async () => {

@@ -15,6 +15,7 @@ import type { SaeTensors } from "../weights.ts";
 import type { CheckpointTensor } from "./checkpoint.ts";
 import type { TrainConfig } from "./config.ts";
 import { geometricMedian, initialDecoder } from "./initialise.ts";
+import type { StreamLayout } from "./layout.ts";
 import { learningRateAt } from "./schedule.ts";
 import { addInputBiasGradient, type ExtraParameters, gradientsLike } from "./step.ts";
 import type { TrainingArchitecture } from "./training-architecture.ts";
@@ -38,20 +39,27 @@ export class Trainables implements Disposable {
   /** What the architecture trains beside them, each `[d_sae]`. */
   readonly extras: ExtraParameters;
   readonly #unitRows: boolean;
+  readonly #centred: boolean;
   readonly #logThreshold: Tensor | null;
   readonly #trained: readonly Trained[];
 
-  /** Parameters as they start (see {@link initialParameters}); theirs are the tensors from now on. */
+  /**
+   * Parameters as they start (see {@link initialParameters}); theirs are the tensors from now on.
+   *
+   * @param centred whether the encoder sees x - b_dec
+   */
   constructor(
     device: Device,
     config: TrainConfig,
     parameters: SaeTensors,
-    architecture: Pick<TrainingArchitecture, "decoderRows" | "extras">,
+    architecture: Pick<TrainingArchitecture, "decoderRows" | "extras" | "tied">,
+    centred = true,
   ) {
     this.device = device;
     this.config = config;
     this.parameters = parameters;
     this.gradients = gradientsLike(device, parameters);
+    this.#centred = centred;
     const { threshold } = parameters;
     const logForm = "thresholdForm" in config && config.thresholdForm === "log";
     // Log theta is rounded; theta follows it from the first step on, as it will after every resume.
@@ -66,12 +74,21 @@ export class Trainables implements Disposable {
       first: config.adam.beta1 === 0 ? null : device.zeros(value.shape),
       second: device.zeros(value.shape),
     });
+    const { tied = false } = architecture;
+    const encoder = tied
+      ? []
+      : [trained("encoder_rows", parameters.encoderRows, this.gradients.encoderRows)];
+    const encoderBias = tied
+      ? []
+      : [trained("encoder_bias", parameters.encoderBias, this.gradients.encoderBias)];
     const all = [
-      trained("encoder_rows", parameters.encoderRows, this.gradients.encoderRows),
+      ...encoder,
       trained("decoder", parameters.decoder, this.gradients.decoder),
-      trained("encoder_bias", parameters.encoderBias, this.gradients.encoderBias),
+      ...encoderBias,
       trained("decoder_bias", parameters.decoderBias, this.gradients.decoderBias),
     ];
+    const [skip, dSkip] = [parameters.skip ?? null, this.gradients.skip ?? null];
+    if (skip !== null && dSkip !== null) all.push(trained("skip", skip, dSkip));
     if (threshold !== null && this.gradients.threshold !== null) {
       all.push(
         trained(
@@ -103,7 +120,7 @@ export class Trainables implements Disposable {
    */
   update(step: number): void {
     const { device, config, parameters, gradients } = this;
-    addInputBiasGradient(device, gradients, parameters);
+    if (this.#centred) addInputBiasGradient(device, gradients, parameters);
     if (this.#unitRows) removeParallelRows(gradients.decoder, parameters.decoder);
     const plan = {
       learningRate: learningRateAt(config, step),
@@ -187,7 +204,8 @@ export class Trainables implements Disposable {
   dispose(): void {
     for (const { value, gradient, first, second } of this.#trained)
       for (const tensor of [value, gradient, first, second]) tensor?.dispose();
-    this.parameters.threshold?.dispose();
+    for (const tensor of [...Object.values(this.parameters), ...Object.values(this.gradients)])
+      tensor?.dispose();
   }
 
   [Symbol.dispose](): void {
@@ -195,29 +213,64 @@ export class Trainables implements Disposable {
   }
 }
 
+/** What {@link initialParameters} starts from. */
+export interface InitialOptions {
+  readonly layout: StreamLayout;
+  /** The first batch's targets, `[n, dOut]`, scaled already, for a b_dec that depends on them. */
+  readonly firstBatch: Float32Array;
+  /** Norm of the rows of W_dec and W_enc^T; of a crosscoder's at each site. 1 by default. */
+  readonly rowNorm?: number | undefined;
+}
+
 /**
  * Parameters at the start: W_dec He-uniform with rows of norm `rowNorm`, W_enc = W_dec^T, b_enc = 0, theta = theta0, and b_dec = 0 or the
- * geometric median of `firstBatch`, which is scaled already.
+ * geometric median of the first batch. A transcoder's W_enc has rows of its own (Gemma Scope, appendix B), its W_skip is 0. A
+ * crosscoder's rows are the same at every site of one width.
  */
 export function initialParameters(
   device: Device,
   config: TrainConfig,
-  dIn: number,
-  firstBatch: Float32Array,
-  rowNorm = 1,
+  { layout, firstBatch, rowNorm = 1 }: InitialOptions,
 ): SaeTensors {
-  const unit = initialDecoder(config.dSae, dIn, config.seed);
-  const decoder = rowNorm === 1 ? unit : unit.map((value) => value * rowNorm);
+  const { dIn, dOut, transcoder } = layout;
+  const { dSae, seed } = config;
+  const scaled = (unit: Float32Array): Float32Array =>
+    rowNorm === 1 ? unit : unit.map((value) => value * rowNorm);
+  const decoder = scaled(
+    transcoder
+      ? initialDecoder(dSae, dOut, seed)
+      : besideEachOther(
+          layout.groups.map((width) => initialDecoder(dSae, width, seed)),
+          dSae,
+        ),
+  );
+  const encoder = transcoder ? scaled(initialDecoder(dSae, dIn, seed, 1)) : decoder;
   const bias =
     config.decoderBias === "zero"
-      ? new Float32Array(dIn)
-      : Float32Array.from(geometricMedian(firstBatch, dIn));
+      ? new Float32Array(dOut)
+      : Float32Array.from(geometricMedian(firstBatch, dOut));
   return {
-    encoderRows: device.tensor(decoder, [config.dSae, dIn]),
-    decoder: device.tensor(decoder, [config.dSae, dIn]),
-    encoderBias: device.zeros([config.dSae]),
-    decoderBias: device.tensor(bias, [dIn]),
-    threshold:
-      "thresholdForm" in config ? device.full([config.dSae], config.initialThreshold) : null,
+    encoderRows: device.tensor(encoder, [dSae, dIn]),
+    decoder: device.tensor(decoder, [dSae, dOut]),
+    encoderBias: device.zeros([dSae]),
+    decoderBias: device.tensor(bias, [dOut]),
+    threshold: "thresholdForm" in config ? device.full([dSae], config.initialThreshold) : null,
+    skip: config.transcoder?.skip === true ? device.zeros([dOut, dIn]) : null,
   };
+}
+
+/** Matrices `[rows, width]` side by side. */
+function besideEachOther(parts: readonly Float32Array[], rows: number): Float32Array {
+  const [first] = parts;
+  if (parts.length === 1 && first !== undefined) return first;
+  const total = parts.reduce((sum, part) => sum + part.length, 0);
+  const result = new Float32Array(total);
+  let column = 0;
+  for (const part of parts) {
+    const width = part.length / rows;
+    for (let row = 0; row < rows; row++)
+      result.set(part.subarray(row * width, (row + 1) * width), (row * total) / rows + column);
+    column += width;
+  }
+  return result;
 }

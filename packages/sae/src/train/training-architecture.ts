@@ -1,3 +1,4 @@
+import type { MatchingPursuitConfig } from "../config.ts";
 import type { SaeWeights } from "../weights.ts";
 import type { TrainConfig } from "./config.ts";
 import type { GradientStep, StepMemory, StepResult } from "./step.ts";
@@ -14,8 +15,12 @@ export interface TrainedParameters {
 /** An SAE in a form that inference knows: its kind, and weights in the same units as {@link TrainedParameters}. */
 export interface InferenceForm {
   readonly kind:
+    | { readonly architecture: "abstopk" | "topk"; readonly k: number }
     | { readonly architecture: "jumprelu" }
-    | { readonly architecture: "topk"; readonly k: number };
+    | ({ readonly architecture: "matching_pursuit"; readonly applyBDecToInput: true } & Pick<
+        MatchingPursuitConfig,
+        "maxIterations" | "residualThreshold" | "stopOnDuplicateSupport"
+      >);
   readonly weights: SaeWeights;
 }
 
@@ -26,6 +31,8 @@ export interface InferenceForm {
  */
 export interface TrainingArchitecture {
   readonly name: string;
+  /** Whether the decoder is the encoder too, and there is no b_enc: neither is trained then. False by default. */
+  readonly tied?: boolean;
   /** Further vectors `[d_sae]` to train, by name, with the number that each starts from. None by default. */
   extras?(config: TrainConfig): Readonly<Record<string, number>>;
   /**

@@ -1,0 +1,56 @@
+// Trains every architecture on the crowded synthetic world, and leaves the same rows for SAELens (see synthetic_table.py):
+//
+//   node --conditions=@latentkit/source --import tsx oracles/sae/synthetic-table.ts FOLDER
+//
+// Writes FOLDER/rows.f32 (training rows in the order of training, over their scale), held-out.f32, features.f32 (what fires in the
+// held-out rows), directions.f32, world.json, and latentkit.json with the results. Seed 0.
+import { openCpuDevice } from "@latentkit/backend-cpu";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import {
+  plantedKindNames,
+  plantedWorlds,
+  trainPlanted,
+} from "../../packages/sae/src/testing/planted-table.ts";
+import { streamStatistics } from "../../packages/sae/src/train/normalise.ts";
+
+const folder = process.argv[2] ?? "synthetic-table";
+const [steps, batchSize, k] = [1500, 256, 3];
+const world = plantedWorlds.crowded;
+const heldOut = world.sample(8192, 1);
+const { scale } = await streamStatistics(world.batches(0), 16_384, batchSize);
+mkdirSync(folder, { recursive: true });
+const write = (name: string, values: Float32Array): void =>
+  writeFileSync(join(folder, name), values);
+const { dIn, features } = world.config;
+write(
+  "rows.f32",
+  world.sample(steps * batchSize, 0).activations.map((value) => value / scale),
+);
+write(
+  "held-out.f32",
+  heldOut.activations.map((value) => value / scale),
+);
+write("features.f32", heldOut.features);
+write("directions.f32", Float32Array.from(world.directions));
+writeFileSync(
+  join(folder, "world.json"),
+  JSON.stringify({ dIn, features, steps, batchSize, k, scale, world: world.config }),
+);
+const device = await openCpuDevice({ matmul: "wasm" });
+const results: Record<string, unknown> = {};
+for (const kind of plantedKindNames) {
+  const changes = kind === "p_anneal" ? { annealEnd: 1200 } : {};
+  results[kind] = await trainPlanted(device, {
+    world,
+    kind,
+    k,
+    batches: world.batches(0),
+    heldOut,
+    steps,
+    changes,
+  });
+  console.log(kind, JSON.stringify(results[kind]));
+}
+device.dispose();
+writeFileSync(join(folder, "latentkit.json"), `${JSON.stringify(results, null, 1)}\n`);
