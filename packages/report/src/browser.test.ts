@@ -6,7 +6,10 @@ import { pathToFileURL } from "node:url";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { syntheticReport } from "./__fixtures__/synthetic-report.ts";
+import { syntheticSuite, syntheticTraining } from "./__fixtures__/synthetic-pages.ts";
 import { renderAtlas } from "./render-atlas.ts";
+import { renderSuite } from "./render-suite.ts";
+import { renderTraining } from "./render-training.ts";
 
 const executablePath = process.env["CHROMIUM_PATH"] ?? "/usr/bin/chromium";
 const missing = !existsSync(executablePath);
@@ -107,6 +110,23 @@ describe.skipIf(missing && process.env["CI"] !== "true")("the report in Chromium
       });
     }
   }
+
+  it.each([
+    ["training", renderTraining(syntheticTraining())],
+    ["suite", renderSuite(syntheticSuite())],
+  ])("shows the page of a %s at any width, without a request", async (_name, html) => {
+    for (const [width, dark] of [
+      [1280, false],
+      [400, true],
+    ] as const) {
+      await using opened = await open(html, { width, dark });
+      expect(opened.noise).toEqual([]);
+      expect(await opened.page.evaluate(overflow)).toBeLessThanOrEqual(0);
+      expect(await opened.page.evaluate(contrast)).toBeGreaterThanOrEqual(4.5);
+      const box = await opened.page.locator("figure svg").first().boundingBox();
+      expect(box?.width).toBeGreaterThan(200);
+    }
+  });
 
   it("filters and sorts by its inline script, which the policy lets run", async () => {
     await using opened = await open(renderAtlas(syntheticReport()), { width: 1280 });

@@ -3,7 +3,9 @@ export const lightPalette = `--page: #fbfbf9; --card: #ffffff; --ink: #1c2024; -
   --dense: #c2500a; --sparse: #7fa3bf; --line: #0b5c8f; --faint: #c9ced1; --band: rgb(11 92 143 / 10%);
   --link: #0b5c8f; --heat: 230 120 20; --warn: #8a5a00; --warn-wash: #fdf3dc; --warn-rule: #e5bf6a; --good: #10694c; --good-wash: #e3f3ec;
   --step-0: #08417a; --step-1: #2469a5; --step-2: #5591c1; --step-3: #8fb9d8; --step-4: #c9dcea; --step-5: #f3f2ee;
-  --step-6: #f6dcc2; --step-7: #f0b98a; --step-8: #dd8d4d; --step-9: #bd6420; --step-10: #8a3d06;`;
+  --step-6: #f6dcc2; --step-7: #f0b98a; --step-8: #dd8d4d; --step-9: #bd6420; --step-10: #8a3d06;
+  --series-0: #0072b2; --series-1: #d55e00; --series-2: #009e73; --series-3: #cc79a7; --series-4: #b07c00; --series-5: #56b4e9;
+  --series-6: #7a4ea8; --series-7: #5a636b;`;
 
 /** The page's style sheet: no fonts, images or anything else to fetch. */
 export const pageStyle = `
@@ -18,6 +20,8 @@ export const pageStyle = `
     --link: #8cc7ef; --heat: 240 138 60; --warn: #f0cd83; --warn-wash: #322813; --warn-rule: #6e5620; --good: #7fd6b2; --good-wash: #14302a;
     --step-0: #9fd0f5; --step-1: #74b1e0; --step-2: #4c8cbd; --step-3: #376789; --step-4: #2b4558; --step-5: #23282d;
     --step-6: #4b3722; --step-7: #784d24; --step-8: #a76628; --step-9: #d98537; --step-10: #ffb26b;
+    --series-0: #5db4ee; --series-1: #f08a3c; --series-2: #4fd0a5; --series-3: #e5a3c8; --series-4: #f0c24b; --series-5: #a7d8f7;
+    --series-6: #bb98e0; --series-7: #a2abb3;
   }
 }
 * { box-sizing: border-box; }
@@ -70,6 +74,11 @@ figure.wide { grid-column: 1 / -1; }
 figure svg { display: block; width: 100%; height: auto; color: var(--soft); }
 figcaption { color: var(--soft); font-size: .87rem; line-height: 1.5; margin-top: .5rem; }
 .panels { display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); gap: 14px; }
+.legend { display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; list-style: none; margin: .2rem 0 .6rem; padding: 0; font-size: .87rem; }
+.legend li { overflow-wrap: anywhere; min-width: 0; }
+.legend i { display: inline-block; width: 1.6em; border-top: 3px solid; vertical-align: .25em; margin-right: .45em; }
+.legend i.broken { border-top-style: dashed; }
+${Array.from({ length: 8 }, (_, place) => `.series-${place} { border-color: var(--series-${place}); }`).join("\n")}
 .scale { white-space: nowrap; font-variant-numeric: tabular-nums; }
 .scale i { display: inline-block; width: 11px; height: 11px; vertical-align: -1px; }
 ${Array.from({ length: 11 }, (_, step) => `.step-${step} { background: var(--step-${step}); }`).join("\n")}
@@ -97,6 +106,9 @@ ${Array.from({ length: 11 }, (_, step) => `.step-${step} { background: var(--ste
 .meter i { display: block; height: 100%; background: var(--dense); border-radius: 3px; }
 .lens { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: .4rem 1.6rem; margin: .9rem 0 .6rem; }
 .lens h4, .latent h4 { font-size: .78rem; font-weight: 600; color: var(--soft); margin: 0 0 .3rem; }
+.bars svg { display: block; width: 100%; height: 56px; color: var(--faint); }
+.bars small { display: flex; justify-content: space-between; color: var(--soft); font-variant-numeric: tabular-nums; font-size: .78rem; }
+.explanation { font-size: 1.05rem; margin: .5rem 0; overflow-wrap: anywhere; unicode-bidi: isolate; }
 .tokens { list-style: none; margin: 0; padding: 0; display: flex; flex-wrap: wrap; gap: 4px; }
 .tokens li { background: var(--wash); border-radius: 5px; padding: .08rem .4rem; max-width: 100%; overflow-wrap: anywhere; unicode-bidi: isolate; }
 .contexts { list-style: none; margin: 0; padding: 0; }

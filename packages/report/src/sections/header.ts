@@ -1,12 +1,13 @@
 import type { AtlasReport } from "../atlas-report.ts";
 import { formatCount, plural } from "../format.ts";
 import { type Html, markup } from "../markup.ts";
+import { type Fact, renderFacts } from "../page/frame.ts";
 
 /** Title and the facts that identify the run. */
 export function headerSection(report: AtlasReport): Html {
   const { model, site, sae, corpus } = report;
   const masked = Object.entries(corpus.masked).filter(([, count]) => count > 0);
-  const facts: (readonly [string, Html | string, string])[] = [
+  const facts: Fact[] = [
     [
       "Model",
       model.name,
@@ -40,15 +41,7 @@ export function headerSection(report: AtlasReport): Html {
   return markup`<header class="top wrap">
     <p class="eyebrow">Latentkit atlas</p>
     <h1>The dense latents of ${model.name} at <code>${site.name}</code></h1>
-    <dl class="facts">
-      ${facts.map(
-        ([term, value, note]) =>
-          markup`<div>
-            <dt>${term}</dt>
-            <dd>${value}${note === "" ? null : markup`<br /><small>${note}</small>`}</dd>
-          </div>`,
-      )}
-    </dl>
+    ${renderFacts(facts)}
     ${report.command === null ? null : markup`<p class="soft">Made by <code>${report.command}</code></p>`}
   </header>`;
 }
