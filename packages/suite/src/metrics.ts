@@ -78,7 +78,7 @@ const planned = {
   layer: count,
   hookName: z.string(),
   recipe: z.enum(recipeNames),
-  architecture: z.enum(["jumprelu", "topk"]),
+  architecture: z.string(),
   width: z.int().positive(),
   sparsity: z.number().nullable(),
   k: count.nullable(),

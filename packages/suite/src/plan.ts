@@ -1,6 +1,6 @@
 import { ConfigError } from "@latentkit/core";
 import type { ModelConfig } from "@latentkit/models";
-import type { RecipeName } from "@latentkit/sae";
+import { recipe, type RecipeName, type TrainConfig } from "@latentkit/sae";
 import { hookNameOf, type SuiteSite } from "./sites.ts";
 import type { Suite, SuiteEntry } from "./suite.ts";
 
@@ -12,7 +12,8 @@ export interface PlannedSae {
   readonly layer: number;
   readonly hookName: string;
   readonly recipe: RecipeName;
-  readonly architecture: "jumprelu" | "topk";
+  /** What the recipe trains, by its name in `@latentkit/sae`. */
+  readonly architecture: string;
   readonly width: number;
   /** lambda; null for TopK. */
   readonly sparsity: number | null;
@@ -105,15 +106,34 @@ export function folderOf(site: SuiteSite, layer: number): string {
   return `${site}/layer_${layer}`;
 }
 
+/** The training configuration of an SAE. Throws what `recipe` throws, `RECIPE_NEEDS_K` for example. */
+export function recipeOf(
+  planned: Pick<
+    PlannedSae,
+    "batchSize" | "k" | "presentations" | "recipe" | "seed" | "sparsity" | "width"
+  >,
+): TrainConfig {
+  const { seed, presentations, width, sparsity, k, batchSize } = planned;
+  return recipe(planned.recipe, {
+    dSae: width,
+    seed,
+    tokens: presentations,
+    ...(batchSize === null ? {} : { batchSize }),
+    ...(sparsity === null ? {} : { sparsity }),
+    ...(k === null ? {} : { k }),
+  });
+}
+
 function saesOf(entry: SuiteEntry, site: SuiteSite, layer: number): PlannedSae[] {
-  const { recipe, width, presentations, batchSize = null, seed } = entry;
+  const { width, presentations, batchSize = null, seed } = entry;
   const variants = [
     ...(entry.sparsity ?? []).map((sparsity) => ({ sparsity, k: null })),
     ...(entry.k ?? []).map((k) => ({ sparsity: null, k })),
   ];
   return variants.map(({ sparsity, k }) => {
+    const own = { recipe: entry.recipe, width, sparsity, k, presentations, batchSize, seed };
     const parts = [
-      recipe,
+      entry.recipe,
       `width_${width}`,
       k === null ? `sparsity_${sparsity}` : `k_${k}`,
       `presentations_${presentations}`,
@@ -125,14 +145,8 @@ function saesOf(entry: SuiteEntry, site: SuiteSite, layer: number): PlannedSae[]
       site,
       layer,
       hookName: hookNameOf(site, layer),
-      recipe,
-      architecture: recipe === "topk" ? "topk" : "jumprelu",
-      width,
-      sparsity,
-      k,
-      presentations,
-      batchSize,
-      seed,
+      architecture: recipeOf(own).architecture,
+      ...own,
     };
   });
 }

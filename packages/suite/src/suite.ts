@@ -9,9 +9,9 @@ export interface SuiteEntry {
   readonly recipe: RecipeName;
   /** Latents. */
   readonly width: number;
-  /** lambda of each SAE, for the JumpReLU recipes. */
+  /** lambda of each SAE, for the recipes that have one. */
   readonly sparsity?: readonly number[] | undefined;
-  /** k of each SAE, for `"topk"`. */
+  /** k of each SAE, for `"topk"` and its kin. */
   readonly k?: readonly number[] | undefined;
   /** Activations that each SAE is trained on, repeats counted. */
   readonly presentations: number;
@@ -65,6 +65,11 @@ export interface Suite {
   readonly spliceContexts: number;
   /** Whether a layer's activations stay on disk after its SAEs are done. */
   readonly keepActivations: boolean;
+  /**
+   * Gigabytes of activations on disk at a time: as many places as fit are harvested from one run of the model over the text. Where the
+   * text's length is not known, one place at a time is. It changes no result.
+   */
+  readonly activationGigabytes: number;
 }
 
 const count = z.int().positive();
@@ -74,9 +79,26 @@ const distinct = (items: readonly unknown[]): boolean => new Set(items).size ===
 const list = <Schema extends z.ZodType>(item: Schema): z.ZodArray<Schema> =>
   z.array(item).min(1).refine(distinct, "each may be named once");
 
+/** Recipes whose sparsity is a number of latents; those of the others is a weight. */
+const kRecipes: ReadonlySet<string> = new Set([
+  "abstopk",
+  "batchtopk",
+  "matryoshka_batchtopk",
+  "topk",
+]);
+
+/** Recipes of what is not an SAE of one site, or has no one number for its sparsity. */
+const otherRecipes: ReadonlySet<string> = new Set([
+  "batchtopk_crosscoder",
+  "crosscoder",
+  "matching_pursuit",
+]);
+
 const entrySchema = z
   .strictObject({
-    recipe: z.enum(recipeNames),
+    recipe: z
+      .enum(recipeNames)
+      .refine((name) => !otherRecipes.has(name), "expected a recipe for SAEs of one site"),
     width: count,
     sparsity: list(z.number().positive()).optional(),
     k: list(count).optional(),
@@ -89,8 +111,9 @@ const entrySchema = z
   .superRefine((entry, context) => {
     const complain = (path: string, message: string): void =>
       context.addIssue({ code: "custom", path: [path], message });
-    const [needed, other] =
-      entry.recipe === "topk" ? (["k", "sparsity"] as const) : (["sparsity", "k"] as const);
+    const [needed, other] = kRecipes.has(entry.recipe)
+      ? (["k", "sparsity"] as const)
+      : (["sparsity", "k"] as const);
     if (entry[needed] === undefined)
       complain(needed, `the recipe "${entry.recipe}" needs a list of ${needed}`);
     if (entry[other] !== undefined)
@@ -132,6 +155,7 @@ export const suiteSchema: z.ZodType<Suite> = z
     entries: z.array(entrySchema).min(1),
     spliceContexts: count.default(64),
     keepActivations: z.boolean().default(false),
+    activationGigabytes: z.number().positive().default(16),
   })
   .superRefine((suite, context) => {
     for (const [index, entry] of suite.entries.entries()) {

@@ -1,6 +1,11 @@
-import { type ActivationStore, heldOutRows, shardBatches } from "@latentkit/activations";
-import { harvest, openActivations } from "@latentkit/activations/node";
-import type { LongCallOptions } from "@latentkit/core";
+import {
+  type ActivationBatches,
+  type ActivationStore,
+  heldOutRows,
+  shardBatches,
+} from "@latentkit/activations";
+import { harvestSites, openActivations } from "@latentkit/activations/node";
+import type { LatentkitError, LongCallOptions } from "@latentkit/core";
 import {
   openSafetensorsFile,
   readJson,
@@ -12,17 +17,18 @@ import {
   evaluateSae,
   gemmaScopeFile,
   gemmaScopeNpz,
-  recipe,
+  type SaeTraining,
   spliceLoss,
   storeContexts,
+  trainSaes,
 } from "@latentkit/sae";
-import { loadHistory, loadSae, saveSae, trainSae } from "@latentkit/sae/node";
+import { checkpointFolder, loadHistory, loadSae, saveSae } from "@latentkit/sae/node";
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { densityHistogram } from "../densities.ts";
 import type { SuiteDocuments } from "../documents.ts";
 import { type SaeFigures, saeFiguresSchema, type SuiteRow } from "../metrics.ts";
-import type { PlannedSae, SuiteJob } from "../plan.ts";
+import { type PlannedSae, recipeOf, type SuiteJob } from "../plan.ts";
 import { releasePath } from "../release.ts";
 import { type Suite, tokenLimit } from "../suite.ts";
 import type { JobFolder } from "./job-record.ts";
@@ -39,6 +45,8 @@ export interface JobContext extends LongCallOptions {
 
 /** Memory for the training activations that are mixed with each other. */
 const mixedBytes = 2 ** 30;
+/** Memory for what SAEs that are trained together have on the device. */
+const trainedBytes = 2 ** 32;
 /** Held-out activations on which training is followed: enough for densities of 0.1 to be within 0.3 points. */
 const followedRows = 20_000;
 
@@ -48,18 +56,22 @@ const figuresFile = "figures.json";
 /** Names of what jobs leave in their folders, for other jobs. */
 export const rowFile = "row.json";
 
-/** Stores the activations of a job's site in `folder`, as far as they are not there. */
-export async function runHarvest(
+/** A place whose activations are to be stored, and where to. */
+export interface HarvestTask {
+  readonly job: SuiteJob;
+  readonly folder: string;
+}
+
+/** Stores the activations of several places, as far as they are not there, from one run of the model over the text. */
+export async function runHarvests(
   context: JobContext,
-  job: SuiteJob,
-  folder: string,
-): Promise<ActivationStore> {
+  tasks: readonly HarvestTask[],
+): Promise<ActivationStore[]> {
   const { suite, model, documents, signal, onProgress } = context;
-  await harvest({
+  await harvestSites({
     model,
     documents: documents.open(),
-    site: job.hookName,
-    out: folder,
+    sites: tasks.map(({ job, folder }) => ({ site: job.hookName, out: folder })),
     packing: { contextSize: suite.contextSize, prependBos: suite.prependBos },
     batchSize: suite.batchSize,
     split: { heldOut: suite.heldOut, seed: suite.seed },
@@ -67,47 +79,95 @@ export async function runHarvest(
     signal,
     onProgress,
   });
-  return openActivations(folder);
+  const stores: ActivationStore[] = [];
+  for (const { folder } of tasks) stores.push(await openActivations(folder));
+  return stores;
 }
 
-/** Trains an SAE, with checkpoints in the job's folder while it goes on; leaves it in `sae`. */
-export async function runTraining(
+/** An SAE to train, and the folder of that job. */
+export interface TrainingTask {
+  readonly planned: PlannedSae;
+  readonly folder: JobFolder;
+}
+
+/** How a {@link TrainingTask} ended: the files that it left in `sae`, or why it was given up. */
+export type TrainingEnd =
+  | { readonly task: TrainingTask; readonly files: string[] }
+  | { readonly task: TrainingTask; readonly error: LatentkitError };
+
+/**
+ * Trains SAEs of one place, with checkpoints in the jobs' folders while it goes on. Those of one seed and batch size share a stream; as
+ * many as fit into {@link trainedBytes} are trained at a time.
+ */
+export async function* runTrainings(
   { model, signal, onProgress }: JobContext,
-  planned: PlannedSae,
+  tasks: readonly TrainingTask[],
   store: ActivationStore,
-  folder: JobFolder,
-): Promise<string[]> {
-  const { seed, presentations, width, sparsity, k, batchSize } = planned;
+): AsyncGenerator<TrainingEnd, void, undefined> {
   const { name, weightsHash } = model.identity();
   const { packing, site } = store.manifest;
-  const checkpointDir = join(folder.path, "checkpoints");
-  const { sae, history } = await trainSae({
-    device: model.device,
-    config: recipe(planned.recipe, {
-      dSae: width,
-      seed,
-      tokens: presentations,
-      ...(batchSize === null ? {} : { batchSize }),
-      ...(sparsity === null ? {} : { sparsity }),
-      ...(k === null ? {} : { k }),
-    }),
-    batches: shardBatches(store, { split: "train", seed, bufferShards: mixedShards(store) }),
-    heldOut: await heldOutRows(store, followedRows, { signal }),
-    metadata: {
-      modelName: name,
-      hookName: site,
-      weightsHash,
-      contextSize: packing.contextSize,
-      prependBos: packing.prependBos,
-    },
-    checkpointDir,
-    signal,
-    onProgress,
-  });
-  using trained = sae;
-  await saveSae(trained, join(folder.path, "sae"), { history, signal });
-  await rm(checkpointDir, { recursive: true, force: true });
-  return filesIn(folder, "sae");
+  const heldOut = await heldOutRows(store, followedRows, { signal });
+  for (const part of partsOf(tasks, store.dIn)) {
+    const streams = new Map<string, ActivationBatches>();
+    const saes = part.map(({ planned, folder }): SaeTraining => {
+      const config = recipeOf(planned);
+      const { seed } = planned;
+      const key = `${seed} ${config.batchSize}`;
+      const batches =
+        streams.get(key) ?? shardBatches(store, { split: "train", seed, bufferBytes: mixedBytes });
+      streams.set(key, batches);
+      return {
+        name: planned.id,
+        config,
+        batches,
+        heldOut,
+        metadata: {
+          modelName: name,
+          hookName: site,
+          weightsHash,
+          contextSize: packing.contextSize,
+          prependBos: packing.prependBos,
+        },
+        checkpoints: checkpointFolder(checkpointsOf(folder)),
+      };
+    });
+    const outcomes = await trainSaes({ device: model.device, saes, signal, onProgress });
+    for (const [place, task] of part.entries()) {
+      const outcome = outcomes[place];
+      if (outcome === undefined) continue;
+      if (outcome.status === "stopped") {
+        yield { task, error: outcome.error };
+        continue;
+      }
+      using trained = outcome.sae;
+      const { folder } = task;
+      await saveSae(trained, join(folder.path, "sae"), { history: outcome.history, signal });
+      await rm(checkpointsOf(folder), { recursive: true, force: true });
+      yield { task, files: await filesIn(folder, "sae") };
+    }
+  }
+}
+
+/** Where a training keeps its checkpoints. */
+function checkpointsOf(folder: JobFolder): string {
+  return join(folder.path, "checkpoints");
+}
+
+/** Tasks in their order, in parts whose parameters, gradients and moments fit into {@link trainedBytes}. */
+function partsOf(tasks: readonly TrainingTask[], dIn: number): TrainingTask[][] {
+  const parts: TrainingTask[][] = [];
+  let bytes = Number.POSITIVE_INFINITY;
+  for (const task of tasks) {
+    // Encoder and decoder, each with its gradient and two moments, in f32.
+    const own = 2 * 4 * 4 * task.planned.width * dIn;
+    if (bytes + own > trainedBytes) {
+      parts.push([]);
+      bytes = 0;
+    }
+    bytes += own;
+    parts.at(-1)?.push(task);
+  }
+  return parts;
 }
 
 /** Measures an SAE on held-out text; leaves the figures and densities. */
@@ -186,7 +246,7 @@ export async function runExport(
     ...(history === null ? {} : { history }),
   });
   if (history !== null) names.push("training.json");
-  if (planned.architecture === "jumprelu") {
+  if (sae.config.architecture === "jumprelu") {
     await writeFileAtomic(join(target, gemmaScopeFile), await gemmaScopeNpz(sae), { signal });
     names.push(gemmaScopeFile);
   }
@@ -207,12 +267,6 @@ async function readDensities(path: string): Promise<Float32Array> {
 async function filesIn(folder: JobFolder, name: string): Promise<string[]> {
   const files = await readdir(join(folder.path, name));
   return files.map((file) => `${folder.name}/${name}/${file}`);
-}
-
-/** As many shards as {@link mixedBytes} holds, and at least four. */
-function mixedShards({ manifest, dIn }: ActivationStore): number {
-  const largest = Math.max(1, ...manifest.shards.map(({ tokens }) => tokens));
-  return Math.max(4, Math.floor(mixedBytes / (largest * dIn * 4)));
 }
 
 /** JSON has no NaN: what divides by nothing is null. */

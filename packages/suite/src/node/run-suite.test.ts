@@ -24,7 +24,7 @@ beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), "latentkit-suite-"));
   model = smallModel();
   whole = await runSuite({ ...options("whole"), suite: smallSuite({ keepActivations: true }) });
-}, 60_000);
+}, 180_000);
 afterAll(async () => {
   await rm(root, { recursive: true, force: true });
 });
@@ -63,6 +63,8 @@ describe("a whole suite", () => {
     expect(parseSuiteMetrics(written)).toEqual(whole.metrics);
     const table = await readFile(join(root, "whole/metrics.md"), "utf8");
     for (const { path } of rows) expect(table).toContain(path);
+    const page = await readFile(join(root, "whole/report.html"), "utf8");
+    for (const { path } of rows) expect(page).toContain(path);
     expect(new Set(rows.map(({ path }) => path.split("/")[0]))).toEqual(
       new Set(["small-res", "small-mlp", "small-att", "small-res-topk"]),
     );
@@ -163,11 +165,11 @@ describe("a suite that was stopped", () => {
 
   beforeAll(async () => {
     await runSuite(small("place"));
-  }, 60_000);
+  }, 180_000);
 
   it.each([
     ["harvest", 1],
-    ["train-sae", 20],
+    ["train-sae", 10],
     ["evaluate-sae", 2],
     ["splice", 3],
   ])("in %s goes on, and ends with the same bytes", async (stage, times) => {
@@ -202,7 +204,23 @@ describe("a suite that was stopped", () => {
     running.kill("SIGKILL");
     await once(running, "exit");
     await expectSame(out);
-  }, 60_000);
+  }, 180_000);
+
+  it("makes a shard anew that training finds damaged, and ends with the same bytes", async () => {
+    const suite = smallSuite({ ...onePlace, keepActivations: true });
+    const place = { ...small("damaged"), suite };
+    await runSuite(place);
+    const folder = join(root, "damaged/activations/res/layer_1");
+    const bytes = await readFile(join(folder, "train-00000.safetensors"));
+    bytes[bytes.length - 9] = (bytes.at(-9) ?? 0) ^ 1;
+    await writeFile(join(folder, "train-00000.safetensors"), bytes);
+    const [first, second] = planSuite(suite, model.config).saes;
+    for (const sae of [first!, second!])
+      await rm(join(root, "damaged/jobs", sae.id, "train/job.json"));
+    const { ran } = await runSuite(place);
+    expect(ran).toEqual(["res/layer_1/harvest", `${first!.id}/train`, `${second!.id}/train`]);
+    expect(await filesOf("damaged")).toEqual(await filesOf("place"));
+  });
 
   it("does a job again whose files were damaged, and none beside it but what it reads", async () => {
     const row = whole.metrics.rows[2]!;
@@ -210,6 +228,61 @@ describe("a suite that was stopped", () => {
     const { ran } = await runSuite(options("removed"));
     expect(ran).toEqual([`${row.site}/layer_${row.layer}/harvest`, `${row.id}/train`]);
     expect(await filesOf("removed")).toEqual(await filesOf("whole"));
+  });
+});
+
+describe("one run of the model", () => {
+  /** Runs a suite of two places in groups that a number of gigabytes allows, and counts the runs of the model while harvesting. */
+  async function runsOf(out: string, changes: Readonly<Record<string, unknown>>): Promise<number> {
+    let [harvesting, runs] = [false, 0];
+    const counting = new Proxy(model, {
+      get(target, name) {
+        const value: unknown = Reflect.get(target, name, target);
+        if (typeof value !== "function") return value;
+        return (...args: unknown[]): unknown => {
+          if (name === "run" && harvesting) runs += 1;
+          return Reflect.apply(value, target, args);
+        };
+      },
+    });
+    const entry = { recipe: "short-run", width: 24, presentations: 1024, batchSize: 128 };
+    const entries = [{ ...entry, sparsity: [0.01] }];
+    const suite = smallSuite({ layers: [1], entries, spliceContexts: 2, ...changes });
+    await runSuite({
+      ...options(out),
+      suite,
+      model: counting,
+      onProgress: ({ stage }) => {
+        harvesting = stage.endsWith(": harvest") || stage.endsWith(": calibrate mask");
+      },
+    });
+    return runs;
+  }
+
+  it("serves all places that fit on the disk together, which changes no result", async () => {
+    const together = await runsOf("together", {});
+    const apart = await runsOf("apart", { activationGigabytes: 1e-9 });
+    expect(together).toBeGreaterThan(0);
+    expect(apart).toBeGreaterThan(2 * together);
+    expect(await filesOf("apart")).toEqual(await filesOf("together"));
+  }, 180_000);
+});
+
+describe("an SAE that diverges", () => {
+  it("is reported, and the others are done; a further call tries it again", async () => {
+    const entry = { recipe: "short-run", width: 24, presentations: 2048, batchSize: 128 };
+    const entries = [{ ...entry, sparsity: [1e308, 0.1] }];
+    const suite = smallSuite({ ...onePlace, entries });
+    const bad = planSuite(suite, model.config).saes[0]!;
+    for (let call = 0; call < 2; call++) {
+      const { failed, metrics } = await runSuite({ ...options("diverged"), suite });
+      expect(failed).toEqual([
+        { id: bad.id, error: expect.objectContaining({ code: "TRAIN_DIVERGED" }) },
+      ]);
+      expect(metrics.rows.map(({ sparsity }) => sparsity)).toEqual([0.1]);
+    }
+    const page = await readFile(join(root, "diverged/report.html"), "utf8");
+    expect(page).toContain("1 of 2 are missing");
   });
 });
 
