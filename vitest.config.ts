@@ -25,7 +25,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["packages/*/src/**/*.test.ts", "apps/*/src/**/*.test.ts", "tests/**/*.test.ts"],
-          exclude: ["**/node_modules/**", "**/*.model.test.ts", house],
+          exclude: ["**/node_modules/**", "**/*.model.test.ts", "**/*.gpu.test.ts", house],
           sequence: { groupOrder: 0 },
         },
       },
@@ -41,6 +41,16 @@ export default defineConfig({
           exclude: ["**/node_modules/**", house],
           fileParallelism: false,
           sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          // On a GPU, or on Mesa's software driver, which takes all processors.
+          name: "gpu",
+          include: ["packages/*/src/**/*.gpu.test.ts"],
+          fileParallelism: false,
+          sequence: { groupOrder: 3 },
         },
       },
       {

@@ -40,6 +40,20 @@ export const requirements = [
     },
   },
   {
+    name: "a Vulkan driver for WebGPU",
+    why: "the tests of @latentkit/backend-webgpu, which run on a GPU or on Mesa's software driver",
+    detect: findVulkan,
+    debian: ["mesa-vulkan-drivers", "libvulkan1"],
+    // Debian 12's Mesa 22 is too old for Dawn.
+    backports: true,
+    elsewhere: {
+      darwin: "nothing: WebGPU uses Metal",
+      win32: "nothing: WebGPU uses Direct3D 12",
+      other:
+        "install your system's Vulkan loader and a driver (Fedora: dnf install vulkan-loader mesa-vulkan-drivers)",
+    },
+  },
+  {
     name: "Chromium",
     why: "the tests that open a report in a browser",
     detect: findChromium,
@@ -167,6 +181,24 @@ function findBlas({ platform }) {
     }
   }
   return null;
+}
+
+/** @param {Machine} machine */
+function findVulkan({ platform }) {
+  if (platform === "darwin") return "Metal";
+  if (platform === "win32") return "Direct3D 12";
+  // In a process of its own: a Vulkan driver that fails may take the process with it.
+  const script = `import { create } from "webgpu";
+const gpu = create([]);
+const adapter = await gpu.requestAdapter();
+if (adapter !== null) console.log(adapter.info.description || adapter.info.device || adapter.info.vendor);`;
+  const { status, stdout } = spawnSync(
+    process.execPath,
+    ["--input-type=module", "--eval", script],
+    { cwd: import.meta.dirname, encoding: "utf8", timeout: 60_000 },
+  );
+  const found = stdout.trim();
+  return status === 0 && found !== "" ? found : null;
 }
 
 /** @param {Machine} machine */

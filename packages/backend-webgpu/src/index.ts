@@ -1,0 +1,2 @@
+export { describeWebGpu, openWebGpuDevice } from "./open.ts";
+export type { OpenWebGpuDeviceOptions, WebGpuDescription, WebGpuLimits } from "./open.ts";
