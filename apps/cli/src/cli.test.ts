@@ -26,6 +26,7 @@ const commands = [
   "open",
   "serve",
   "sae encode",
+  "sae eval",
   "train-lm",
   "train-tokenizer",
   "worlds",

@@ -8,6 +8,8 @@ import {
   openCheckpoint,
   type OpenCheckpointOptions,
 } from "@latentkit/loaders/node";
+import { type AdaptedView, withAdapter } from "@latentkit/lora";
+import { loadAdapter } from "@latentkit/lora/node";
 import { loadModel, randomModel } from "@latentkit/models";
 import type { LanguageModel } from "@latentkit/models";
 import type { Device } from "@latentkit/tensor";
@@ -26,6 +28,10 @@ const embedded: ReadonlyMap<string, TinyVersion> = new Map([
   ["tiny-instruct", "instruct"],
 ]);
 
+/** What `--help` says of --adapter. */
+export const adapterOption =
+  "folder of a LoRA adapter in PEFT's format (adapter_config.json), merged into the model";
+
 /** A model on the machine's best device. Disposing frees both. */
 export interface OpenModel extends Disposable {
   readonly model: LanguageModel;
@@ -37,12 +43,17 @@ export interface OpenModel extends Disposable {
  * `tiny-instruct` (the embedded model), or `random`.
  *
  * Throws `ConfigError` `MODEL_NOT_FOUND` where there is no such path, `IoError` `TINY_MISSING` where the embedded model's data is not
- * there.
+ * there, and what `loadAdapter` throws.
  */
 export async function openModel(
   argument: string,
   terminal: Terminal,
-  options: { readonly seed: number; readonly quiet: boolean },
+  options: {
+    readonly seed: number;
+    readonly quiet: boolean;
+    /** Folder of an adapter to merge into the model. */
+    readonly adapter?: string | undefined;
+  },
 ): Promise<OpenModel> {
   const version = embedded.get(argument);
   const here = argument === "random" || version !== undefined || existsSync(argument);
@@ -61,7 +72,7 @@ export async function openModel(
     summary: (model: LanguageModel) => describeModel(model),
   };
   try {
-    const model = await runStage(terminal, stage, async (onProgress) => {
+    const base = await runStage(terminal, stage, async (onProgress) => {
       if (argument === "random")
         return randomModel({ device, seed: options.seed, tokenizer: byteTokenizer() });
       const { signal } = terminal;
@@ -69,11 +80,14 @@ export async function openModel(
         ? load(argument, device, { signal, onProgress, remote: { env: terminal.env } })
         : loadTiny({ device, version, folder: tinyData(terminal), signal, onProgress });
     });
+    const { adapter } = options;
+    const adapted = adapter === undefined ? null : await merge(base, adapter, terminal.signal);
     return {
-      model,
+      model: adapted?.model ?? base,
       device,
       [Symbol.dispose]() {
-        model[Symbol.dispose]();
+        adapted?.dispose();
+        base[Symbol.dispose]();
         device.dispose();
       },
     };
@@ -81,6 +95,15 @@ export async function openModel(
     device.dispose();
     throw error;
   }
+}
+
+async function merge(
+  model: LanguageModel,
+  folder: string,
+  signal: AbortSignal | undefined,
+): Promise<AdaptedView> {
+  using adapter = await loadAdapter(folder, { model, signal });
+  return await withAdapter(model, adapter);
 }
 
 /** Another folder than the packaged one, to try weights before they are packaged. */

@@ -8,7 +8,7 @@ import { addGenerate } from "./commands/generate.ts";
 import { addHarvest } from "./commands/harvest.ts";
 import { addInspect } from "./commands/inspect.ts";
 import { addOpen } from "./commands/open.ts";
-import { addSae } from "./commands/sae.ts";
+import { addSae } from "./commands/sae/index.ts";
 import { addServe } from "./commands/serve.ts";
 import { addSuite } from "./commands/suite.ts";
 import { addTrainLm } from "./commands/train-lm.ts";

@@ -8,6 +8,8 @@ export interface StageOptions<T> {
   readonly quiet: boolean;
   /** A few words behind the title once it is done. */
   readonly summary?: (result: T) => string;
+  /** Lines below the progress on a live terminal, drawn anew with it. */
+  readonly lines?: () => readonly string[];
 }
 
 /** Does one part of a command's work and draws it on stderr: live on a terminal, plain lines elsewhere, nothing when quiet. */
@@ -16,14 +18,15 @@ export async function runStage<T>(
   options: StageOptions<T>,
   run: (onProgress: OnProgress) => Promise<T>,
 ): Promise<T> {
-  const { title, quiet, summary } = options;
+  const { title, quiet, summary, lines } = options;
   const live = terminal.stderr.isTTY === true;
   const stderr = terminal.stderr as NodeJS.WriteStream; // listr2 asks for a whole TTY stream, and only writes
   const logger = new ListrLogger({ processOutput: new ProcessOutput(stderr, stderr) });
   const done: T[] = [];
   const task = async (_context: unknown, drawn: { title: string; output: string }) => {
     const draw = (text: string) => {
-      drawn.output = text;
+      const more = live ? (lines?.() ?? []) : [];
+      drawn.output = [text, ...more].join("\n");
     };
     const result = await run(throttled(live ? 100 : 10_000, draw));
     if (summary !== undefined) drawn.title = `${title}: ${summary(result)}`;

@@ -175,7 +175,7 @@ async function trainOnStore(
   const trained = await trainSae({
     device: model.device,
     config,
-    batches: shardBatches(store, { split: "train", seed, bufferShards: mixedShards(store) }),
+    batches: shardBatches(store, { split: "train", seed, bufferBytes: mixedBytes }),
     heldOut: await heldOutRows(store, followedRows, { signal }),
     metadata: {
       modelName: name,
@@ -190,12 +190,6 @@ async function trainOnStore(
   });
   await saveSae(trained.sae, join(options.out, "sae"), { history: trained.history });
   return trained;
-}
-
-/** As many shards as {@link mixedBytes} holds, and at least four. */
-function mixedShards({ manifest, dIn }: ActivationStore): number {
-  const largest = Math.max(1, ...manifest.shards.map(({ tokens }) => tokens));
-  return Math.max(4, Math.floor(mixedBytes / (largest * dIn * 4)));
 }
 
 /** An SAE of another model or site would compute without complaint and mean nothing. */

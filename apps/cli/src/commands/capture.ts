@@ -3,7 +3,7 @@ import { writeSafetensors } from "@latentkit/loaders/node";
 import type { LanguageModel } from "@latentkit/models";
 import type { Command } from "commander";
 import { z } from "zod";
-import { modelArgument, openModel } from "../open-model.ts";
+import { adapterOption, modelArgument, openModel } from "../open-model.ts";
 import { commonSchema, parseOptions, parseTokenRows, withCommonOptions } from "../options.ts";
 import { printResult } from "../output.ts";
 import type { Terminal } from "../terminal.ts";
@@ -12,6 +12,7 @@ const schema = z.object({
   ...commonSchema,
   prompt: z.string().min(1).optional(),
   tokens: z.string().optional(),
+  adapter: z.string().min(1).optional(),
   sites: z.string().transform((text) => text.split(",").map((site) => site.trim())),
   out: z.string(),
 });
@@ -33,6 +34,7 @@ export function addCapture(program: Command, terminal: Terminal): void {
         "--sites <names>",
         "sites with commas, for example blocks.9.hook_resid_post,logits",
       )
+      .option("--adapter <dir>", adapterOption)
       .requiredOption("--out <file>", "safetensors file to write")
       .addHelpText("after", "\n`latentkit inspect MODEL` lists a model's sites."),
   ).action(async (argument: string, raw: unknown) => {

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { ConfigError } from "@latentkit/core";
 import { z } from "zod";
-import { modelArgument, openModel } from "../open-model.ts";
+import { adapterOption, modelArgument, openModel } from "../open-model.ts";
 import {
   commonSchema,
   count,
@@ -15,6 +15,7 @@ const schema = z.object({
   ...commonSchema,
   prompt: z.string().min(1).optional(),
   tokens: z.string().optional(),
+  adapter: z.string().min(1).optional(),
   chat: z.boolean().default(false),
   greedy: z.boolean().default(false),
   temperature: z.coerce.number().positive().default(1),
@@ -36,6 +37,7 @@ export function addGenerate(program: Command, terminal: Terminal): void {
       .argument("<model>", modelArgument)
       .option("--prompt <text>", "text to continue")
       .option("--tokens <ids>", 'token ids instead, as in "1,2,3"')
+      .option("--adapter <dir>", adapterOption)
       .option("--chat", "put the prompt through the model's chat template, as the user's message")
       .option("--greedy", "take the most probable token each time")
       .option("--temperature <t>", "divides the logits when sampling (default: 1)")

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import type { OnProgress } from "@latentkit/core";
 import { isRemoteSource } from "@latentkit/loaders/node";
+import { isSaeSource } from "@latentkit/sae/node";
 import type { Command } from "commander";
 import { z } from "zod";
 import { inspectPath } from "../inspect/inspect-path.ts";
@@ -15,7 +16,7 @@ export function addInspect(program: Command, terminal: Terminal): void {
     program
       .command("inspect")
       .description(
-        "Say what a path is: a model, an SAE, activation shards, a safetensors file or an atlas.",
+        "Say what a path is: a model, a LoRA adapter, an SAE, activation shards, a safetensors file or an atlas.",
       )
       .argument(
         "<path>",
@@ -27,7 +28,7 @@ export function addInspect(program: Command, terminal: Terminal): void {
     const { env, signal } = terminal;
     const inspect = (onProgress?: OnProgress) =>
       inspectPath(where, { signal, onProgress, remote: { env } });
-    const remote = !existsSync(where) && isRemoteSource(where);
+    const remote = !existsSync(where) && (isRemoteSource(where) || isSaeSource(where));
     const stage = { title: `fetch ${where}`, quiet: options.quiet };
     const found = remote ? await runStage(terminal, stage, inspect) : await inspect();
     printResult(terminal, options.json, found, () => ({

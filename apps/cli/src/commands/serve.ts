@@ -2,7 +2,7 @@ import { serveModel } from "@latentkit/openai-api/node";
 import type { Command } from "commander";
 import { describeError } from "@latentkit/core";
 import { z } from "zod";
-import { modelArgument, openModel } from "../open-model.ts";
+import { adapterOption, modelArgument, openModel } from "../open-model.ts";
 import { commonSchema, parseOptions, port, withCommonOptions } from "../options.ts";
 import { untilStopped } from "../serve/serve-until-stopped.ts";
 import type { Terminal } from "../terminal.ts";
@@ -12,6 +12,7 @@ const schema = z.object({
   host: z.string().min(1).default("127.0.0.1"),
   port: port.default(8000),
   token: z.string().min(1).optional(),
+  adapter: z.string().min(1).optional(),
   name: z.string().min(1).optional(),
 });
 
@@ -32,6 +33,7 @@ export function addServe(program: Command, terminal: Terminal): void {
         "--token <text>",
         "what clients must send as their API key (default: LATENTKIT_SERVE_TOKEN, or none)",
       )
+      .option("--adapter <dir>", adapterOption)
       .option("--name <text>", "the model's name for clients (default: its own)"),
   ).action(async (argument: string, raw: unknown) => {
     const options = parseOptions(schema, raw);

@@ -41,17 +41,32 @@ export function addSuite(program: Command, terminal: Terminal): void {
     const stage = {
       title: `suite of ${saes.length} SAEs`,
       quiet: options.quiet,
-      summary: ({ ran, skipped }: SuiteRun) => `${ran.length} jobs, ${skipped.length} done before`,
+      summary: ({ ran, skipped, failed }: SuiteRun) =>
+        `${ran.length} jobs, ${skipped.length} done before${failed.length === 0 ? "" : `, ${failed.length} SAEs given up`}`,
     };
     const { out, redo } = options;
-    const { ran, skipped, metrics } = await runStage(terminal, stage, (onProgress) =>
+    const { ran, skipped, metrics, failed } = await runStage(terminal, stage, (onProgress) =>
       runSuite({ suite: config, model: open.model, documents, out, redo, signal, onProgress }),
     );
-    printResult(terminal, options.json, { out, ran, skipped, metrics }, () => ({
+    const given = failed.map(({ id, error: { code, message, fix } }) => ({
+      id,
+      code,
+      message,
+      fix,
+    }));
+    printResult(terminal, options.json, { out, ran, skipped, failed: given, metrics }, () => ({
       columns: metricsColumns,
       rows: metrics.rows.map(metricsCells),
-      footer: `metrics.json, metrics.md and the SAEs are in ${out}`,
+      footer: `metrics.json, metrics.md, report.html and the SAEs are in ${out}`,
     }));
+    const [first] = failed;
+    if (first === undefined) return;
+    throw new ConfigError({
+      code: "SUITE_SAES_STOPPED",
+      message: `${failed.length} of ${saes.length} SAEs were given up; ${failed.map(({ id, error }) => `${id}: ${error.message} (${error.code})`).join("; ")}`,
+      fix: `${first.error.fix}; the other SAEs are done`,
+      cause: first.error,
+    });
   });
 }
 

@@ -11,23 +11,28 @@ import {
   readJson,
 } from "@latentkit/loaders/node";
 import { modelSites, parseConfig } from "@latentkit/models";
+import { isSaeSource } from "@latentkit/sae/node";
 import { z } from "zod";
+import { inspectAdapter } from "./inspect-adapter.ts";
+import { inspectSae } from "./inspect-sae.ts";
+import { scalarsOf } from "./scalars.ts";
 
 /** What a path turned out to be. */
 export interface Inspection {
-  readonly kind: "model" | "sae" | "activations" | "safetensors" | "atlas";
+  readonly kind: "model" | "adapter" | "sae" | "activations" | "safetensors" | "atlas";
   readonly facts: Readonly<Record<string, string | number | boolean | null>>;
   readonly tables: readonly { readonly title: string; readonly lines: readonly string[] }[];
 }
 
 /**
- * Recognises a file or folder by what it holds; what is not on this machine is a model of the hub or of a web server. Throws
+ * Recognises a file or folder by what it holds; what is not on this machine is a model of the hub or of a web server, or an SAE. Throws
  * `IoError` `PATH_MISSING` or `FormatError` `PATH_UNKNOWN`.
  */
 export async function inspectPath(
   path: string,
   options: OpenCheckpointOptions = {},
 ): Promise<Inspection> {
+  if (isSaeSource(path)) return inspectSae(path, options);
   if (!existsSync(path)) {
     if (isRemoteSource(path)) return inspectModel(path, options);
     throw new IoError({
@@ -39,10 +44,10 @@ export async function inspectPath(
   }
   const has = (name: string) => existsSync(join(path, name));
   if (statSync(path).isDirectory()) {
-    if (has("cfg.json")) return inspectSae(path);
     if (has("manifest.json")) return inspectActivations(path);
     if (has("result.json")) return inspectAtlas(path);
     if (has("config.json")) return inspectModel(path);
+    if (has("adapter_config.json")) return inspectAdapter(path);
   } else if (path.endsWith(".gguf")) {
     return inspectModel(path);
   } else if (path.endsWith(".safetensors")) {
@@ -50,8 +55,9 @@ export async function inspectPath(
   }
   throw new FormatError({
     code: "PATH_UNKNOWN",
-    message: "this is neither a model, an SAE, activation shards, an atlas nor a safetensors file",
-    fix: "give a folder with config.json, cfg.json, manifest.json or result.json, a .gguf or a .safetensors file",
+    message:
+      "this is neither a model, an adapter, an SAE, activation shards, an atlas nor a safetensors file",
+    fix: "give a folder with config.json, adapter_config.json, cfg.json, manifest.json or result.json, a .gguf or a .safetensors file",
     where: path,
   });
 }
@@ -104,20 +110,6 @@ async function inspectSafetensors(path: string): Promise<Inspection> {
     return {
       kind: "safetensors",
       facts: { tensors: store.names().length, parameters: parametersIn(store), ...store.metadata },
-      tables: [{ title: "tensors", lines: tensorLines(store) }],
-    };
-  } finally {
-    await store.close();
-  }
-}
-
-async function inspectSae(path: string): Promise<Inspection> {
-  const config = await readJson(join(path, "cfg.json"), z.record(z.string(), z.unknown()));
-  const store = await openSafetensorsFile(join(path, "sae_weights.safetensors"));
-  try {
-    return {
-      kind: "sae",
-      facts: scalarsOf(config),
       tables: [{ title: "tensors", lines: tensorLines(store) }],
     };
   } finally {
@@ -184,31 +176,4 @@ function countFormats(store: TensorStore): string[] {
     counts.set(format, (counts.get(format) ?? 0) + 1);
   }
   return [...counts].map(([format, tensors]) => `${format}: ${tensors}`);
-}
-
-/** The entries of an object that fit on a line, nested ones with dotted names. */
-function scalarsOf(
-  value: Readonly<Record<string, unknown>>,
-  prefix = "",
-): Record<string, string | number | boolean | null> {
-  const facts: Record<string, string | number | boolean | null> = {};
-  for (const [key, entry] of Object.entries(value)) {
-    if (
-      typeof entry === "string" ||
-      typeof entry === "number" ||
-      typeof entry === "boolean" ||
-      entry === null
-    )
-      facts[prefix + key] = entry;
-    else if (
-      typeof entry === "object" &&
-      entry !== null &&
-      !Array.isArray(entry) &&
-      prefix === ""
-    ) {
-      // A nested object is a plain record here: it came out of JSON.
-      Object.assign(facts, scalarsOf(entry as Record<string, unknown>, `${key}.`));
-    }
-  }
-  return facts;
 }

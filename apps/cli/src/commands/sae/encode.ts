@@ -7,36 +7,42 @@ import { loadSae } from "@latentkit/sae/node";
 import { sparseToDense } from "@latentkit/tensor";
 import type { Command } from "commander";
 import { z } from "zod";
-import { commonSchema, parseOptions, withCommonOptions } from "../options.ts";
-import { printResult } from "../output.ts";
-import { runStage } from "../stage.ts";
-import type { Terminal } from "../terminal.ts";
+import { commonSchema, parseOptions, withCommonOptions } from "../../options.ts";
+import { printResult } from "../../output.ts";
+import { runStage } from "../../stage.ts";
+import type { Terminal } from "../../terminal.ts";
+import { saeArgument, saeSource, saeSourceSchema, withSaeSource } from "./source.ts";
 
 /** Rows encoded at once: bounds the dense features on the device. */
 const blockRows = 512;
 
-const encodeSchema = z.object({ ...commonSchema, input: z.string(), out: z.string() });
+const encodeSchema = z.object({
+  ...commonSchema,
+  ...saeSourceSchema,
+  input: z.string(),
+  out: z.string(),
+});
 
-export function addSae(program: Command, terminal: Terminal): void {
-  const sae = program.command("sae").description("Work with sparse autoencoders.");
+/** Adds `sae encode`. */
+export function addSaeEncode(sae: Command, terminal: Terminal): void {
   withCommonOptions(
-    sae
-      .command("encode")
-      .description(
-        "Encode activations: `input [n, d_in]` gives `features [n, d_sae]` and `reconstruction [n, d_in]`.",
-      )
-      .argument(
-        "<sae>",
-        "SAE folder: cfg.json and sae_weights.safetensors, as Latentkit and SAELens write them",
-      )
-      .requiredOption("--input <file>", "safetensors with a tensor named input")
-      .requiredOption("--out <file>", "safetensors file to write"),
-  ).action(async (folder: string, raw: unknown) => {
+    withSaeSource(
+      sae
+        .command("encode")
+        .description(
+          "Encode activations: `input [n, d_in]` gives `features [n, d_sae]` and `reconstruction [n, d_out]`.",
+        )
+        .argument("<sae>", saeArgument)
+        .requiredOption("--input <file>", "safetensors with a tensor named input")
+        .requiredOption("--out <file>", "safetensors file to write"),
+    ),
+  ).action(async (source: string, raw: unknown) => {
     const options = parseOptions(encodeSchema, raw);
     using device = await openCpuDevice();
-    using loaded = await loadSae(folder, { device });
+    using loaded = await loadSae(source, { ...saeSource(options, terminal), device });
     const { data, rows } = await readInput(options.input, loaded);
     const { dIn, dSae } = loaded.config;
+    const { dOut } = loaded;
     const { features, reconstruction } = await runStage(
       terminal,
       { title: "encode", quiet: options.quiet },
@@ -47,21 +53,21 @@ export function addSae(program: Command, terminal: Terminal): void {
       options.out,
       [
         { name: "features", dtype: "f32", shape: [rows, dSae], bytes: features },
-        { name: "reconstruction", dtype: "f32", shape: [rows, dIn], bytes: reconstruction },
+        { name: "reconstruction", dtype: "f32", shape: [rows, dOut], bytes: reconstruction },
       ],
       { sae: identity },
     );
     const l0 =
-      features.reduce((active, value) => active + (value > 0 ? 1 : 0), 0) / Math.max(1, rows);
+      features.reduce((active, value) => active + (value !== 0 ? 1 : 0), 0) / Math.max(1, rows);
     printResult(
       terminal,
       options.json,
-      { out: options.out, rows, dIn, dSae, l0, sae: identity },
+      { out: options.out, rows, dIn, dOut, dSae, l0, sae: identity },
       () => ({
         columns: ["tensor", "shape"],
         rows: [
           ["features", `[${rows}, ${dSae}]`],
-          ["reconstruction", `[${rows}, ${dIn}]`],
+          ["reconstruction", `[${rows}, ${dOut}]`],
         ],
         footer: `L0 ${l0.toFixed(1)}; written to ${options.out}`,
       }),
@@ -77,19 +83,19 @@ async function encodeAll(
   { signal, onProgress }: LongCallOptions,
 ): Promise<{ features: Float32Array; reconstruction: Float32Array }> {
   const { dIn, dSae } = sae.config;
+  const { dOut } = sae;
   const features = new Float32Array(rows * dSae);
-  const reconstruction = new Float32Array(rows * dIn);
+  const reconstruction = new Float32Array(rows * dOut);
   for (let start = 0; start < rows; start += blockRows) {
     throwIfAborted(signal);
     const end = Math.min(rows, start + blockRows);
     const [dense, decoded] = sae.device.scope(() => {
-      const sparse = sae.encode(
-        sae.device.tensor(data.subarray(start * dIn, end * dIn), [end - start, dIn]),
-      );
-      return [sparseToDense(sparse), sae.decode(sparse)] as const;
+      const x = sae.device.tensor(data.subarray(start * dIn, end * dIn), [end - start, dIn]);
+      const sparse = sae.encode(x);
+      return [sparseToDense(sparse), sae.decode(sparse, x)] as const;
     });
     features.set(await dense.floats(), start * dSae);
-    reconstruction.set(await decoded.floats(), start * dIn);
+    reconstruction.set(await decoded.floats(), start * dOut);
     dense.dispose();
     decoded.dispose();
     onProgress?.({ stage: "encode", done: end, total: rows, unit: "rows" });
