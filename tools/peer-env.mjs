@@ -1,7 +1,7 @@
 // `node tools/peer-env.mjs`: makes `.peer-env`, the Python environment of goldens and of the benches' peers, and prints the
 // line that lets `npm run bench` find it. Tests never need it: goldens are committed.
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -23,6 +23,17 @@ run(
   ["-m", "pip", "install", "--quiet", "--requirement", join(root, "oracles", "requirements.txt")],
   "see pip's message above; the versions are in oracles/requirements.txt",
 );
+const optional = join(root, "oracles", "requirements-optional.txt");
+for (const line of readFileSync(optional, "utf8").split("\n")) {
+  const requirement = line.replace(/#.*/, "").trim();
+  if (requirement === "") continue;
+  const { status } = spawnSync(
+    python,
+    ["-m", "pip", "install", "--quiet", "--only-binary", ":all:", requirement],
+    { stdio: ["ignore", "inherit", "inherit"] },
+  );
+  if (status !== 0) console.error(`peer-env: goes on without ${requirement}, an optional peer`);
+}
 console.error("The Python environment is ready. For the benches' peers type:");
 console.log(`export PEER_PYTHON=${python}`);
 

@@ -1,11 +1,10 @@
-import { existsSync, readdirSync } from "node:fs";
-import { join } from "node:path";
 import { openCpuDevice } from "@latentkit/backend-cpu";
 import { Random } from "@latentkit/core";
 import { openCheckpoint } from "@latentkit/loaders/node";
 import { blockSite, loadModel } from "@latentkit/models";
 import type { LanguageModel } from "@latentkit/models";
 import { runPeer } from "./peer.ts";
+import { realModel } from "./real-model.ts";
 import { type Bench, type BenchRow, compareSeconds, median } from "./rows.ts";
 
 const batch = 8;
@@ -28,13 +27,8 @@ const cases: readonly ForwardCase[] = [
 export const forwardBench: Bench = {
   name: "forward",
   async *run(): AsyncGenerator<BenchRow> {
-    const path = realModel();
-    if (path === null) {
-      process.stderr.write(
-        "forward: LATENTKIT_MODELS holds no .gguf file, so there is nothing to run\n",
-      );
-      return;
-    }
+    const path = realModel("forward");
+    if (path === null) return;
     using device = await openCpuDevice();
     const checkpoint = await openCheckpoint(path);
     using model = await loadModel(checkpoint, { device });
@@ -91,12 +85,4 @@ async function timeForward(model: LanguageModel, stopAfter: number | null): Prom
     if (repetition > 0) seconds.push((performance.now() - start) / 1000); // the first pays for allocation
   }
   return median(seconds);
-}
-
-/** The first GGUF file of `LATENTKIT_MODELS`. */
-function realModel(): string | null {
-  const folder = process.env["LATENTKIT_MODELS"];
-  if (folder === undefined || !existsSync(folder)) return null;
-  const name = readdirSync(folder).find((entry) => entry.endsWith(".gguf"));
-  return name === undefined ? null : join(folder, name);
 }

@@ -5,8 +5,11 @@ import { attentionBench } from "./attention.bench.ts";
 import { elementwiseBench } from "./elementwise.bench.ts";
 import { forwardBench } from "./forward.bench.ts";
 import { gemmBench } from "./gemm.bench.ts";
+import { generateBench } from "./generate.bench.ts";
+import { harvest1024Bench, harvest128Bench } from "./harvest.bench.ts";
 import { indexingBench } from "./indexing.bench.ts";
 import { linalgBench } from "./linalg.bench.ts";
+import { loadBench } from "./load.bench.ts";
 import { normaliseBench } from "./normalise.bench.ts";
 import { optimiseBench } from "./optimise.bench.ts";
 import type { Bench, BenchRow } from "./rows.ts";
@@ -28,6 +31,10 @@ const benches: readonly Bench[] = [
   indexingBench,
   linalgBench,
   forwardBench,
+  harvest128Bench,
+  harvest1024Bench,
+  generateBench,
+  loadBench,
   saeTrainingBench,
   trainLmBench,
 ];

@@ -7,6 +7,7 @@ export interface PeerRun {
   readonly peer: string;
   readonly seconds: readonly number[];
   readonly l0?: number;
+  readonly peakBytes?: number;
 }
 
 /**
