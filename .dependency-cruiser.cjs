@@ -26,6 +26,8 @@ const layers = [
       "worlds",
       "openai-api",
       "analysis",
+      "circuits",
+      "autointerp",
     ],
   },
   {
@@ -130,7 +132,8 @@ module.exports = {
       to: {
         couldNotResolve: true,
         dependencyTypesNot: ["type-only"],
-        pathNot: "[.]generated(?:[.]|$)",
+        // @webgpu/types has declarations only, and so no entry to resolve.
+        pathNot: "[.]generated(?:[.]|$)|^@webgpu/types$",
       },
     },
     {

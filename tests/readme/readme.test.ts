@@ -101,7 +101,11 @@ describe.runIf(blocks.length > 0)("the examples", () => {
         ],
         { cwd: join(file, ".."), env: userEnvironment() },
       );
-      expect({ code, stderr }, stdout).toEqual({ code: 0, stderr: "" });
+      if (process.env["CI"] !== "true" && stderr.includes("WEBGPU_NO_ADAPTER"))
+        skip("there is no WebGPU adapter");
+      // What Dawn says of Mesa's software driver, whenever it is opened.
+      const said = stderr.replaceAll(/^Warning: maxDynamic\w+ artificially reduced .*\n/gm, "");
+      expect({ code, said }, stdout).toEqual({ code: 0, said: "" });
     },
   );
 });
