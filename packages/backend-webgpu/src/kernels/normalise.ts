@@ -1,6 +1,6 @@
 import type { NormaliseKernels, Slice } from "@latentkit/tensor";
 import { read, write } from "../issue/operands.ts";
-import { f32, i32, type Runtime, u32 } from "../runtime.ts";
+import { f32, i32, type Issue, type Runtime, u32 } from "../runtime.ts";
 import { runningSum } from "./reduce.ts";
 import { lanesFor, overRow, rowSum } from "./rows.ts";
 
@@ -15,6 +15,23 @@ const rowsPerChunk = 64;
  * 3, mostly out of the cache), and written once.
  */
 export function normaliseKernels(runtime: Runtime): NormaliseKernels {
+  /** A kernel over rows that depends on nothing but their width. */
+  function issueRows(
+    name: string,
+    operands: Issue["operands"],
+    rows: number,
+    columns: number,
+    text: () => string,
+  ): void {
+    runtime.issue({
+      name,
+      operands,
+      parameters: { columns: u32(columns) },
+      groups: rows,
+      lanes: lanesFor(columns),
+      body: () => `${runningSum}${text()}`,
+    });
+  }
   return {
     rmsNorm(x, weight, rows, columns, epsilon, out, scale) {
       runtime.issue({
@@ -117,66 +134,64 @@ fn run(group: u32, lane: u32) {
     },
 
     softmaxRows(x, rows, columns, out) {
-      runtime.issue({
-        name: "softmaxRows",
-        operands: { x: read(x), out: write(out) },
-        parameters: { columns: u32(columns) },
-        groups: rows,
-        lanes: lanesFor(columns),
-        body: () => `${runningSum}${rowLargest}
+      issueRows(
+        "softmaxRows",
+        { x: read(x), out: write(out) },
+        rows,
+        columns,
+        () => `${rowLargest}
 fn run(group: u32, lane: u32) {
   let largest = row_largest(group, lane);
   ${rowSum("sum", "exp_of(load_x(at) - largest)")}
   ${overRow("store_out(at, exp_of(load_x(at) - largest) / sum);")}
 }`,
-      });
+      );
     },
 
     softmaxGradientRows(y, gradient, rows, columns, dX) {
-      runtime.issue({
-        name: "softmaxGradientRows",
-        operands: { y: read(y), gradient: read(gradient), dX: write(dX) },
-        parameters: { columns: u32(columns) },
-        groups: rows,
-        lanes: lanesFor(columns),
-        body: () => `${runningSum}
+      const operands = { y: read(y), gradient: read(gradient), dX: write(dX) };
+      issueRows(
+        "softmaxGradientRows",
+        operands,
+        rows,
+        columns,
+        () => `
 fn run(group: u32, lane: u32) {
   ${rowSum("mean", "load_gradient(at) * load_y(at)")}
   ${overRow("store_dX(at, load_y(at) * (load_gradient(at) - mean));")}
 }`,
-      });
+      );
     },
 
     logSoftmaxRows(x, rows, columns, out) {
-      runtime.issue({
-        name: "logSoftmaxRows",
-        operands: { x: read(x), out: write(out) },
-        parameters: { columns: u32(columns) },
-        groups: rows,
-        lanes: lanesFor(columns),
-        body: () => `${runningSum}${rowLargest}
+      issueRows(
+        "logSoftmaxRows",
+        { x: read(x), out: write(out) },
+        rows,
+        columns,
+        () => `${rowLargest}
 fn run(group: u32, lane: u32) {
   let largest = row_largest(group, lane);
   ${rowSum("sum", "exp_of(load_x(at) - largest)")}
   let logarithm = log_of(sum);
   ${overRow("store_out(at, (load_x(at) - largest) - logarithm);")}
 }`,
-      });
+      );
     },
 
     logSoftmaxGradientRows(y, gradient, rows, columns, dX) {
-      runtime.issue({
-        name: "logSoftmaxGradientRows",
-        operands: { y: read(y), gradient: read(gradient), dX: write(dX) },
-        parameters: { columns: u32(columns) },
-        groups: rows,
-        lanes: lanesFor(columns),
-        body: () => `${runningSum}
+      const operands = { y: read(y), gradient: read(gradient), dX: write(dX) };
+      issueRows(
+        "logSoftmaxGradientRows",
+        operands,
+        rows,
+        columns,
+        () => `
 fn run(group: u32, lane: u32) {
   ${rowSum("sum", "load_gradient(at)")}
   ${overRow("store_dX(at, load_gradient(at) - exp_of(load_y(at)) * sum);")}
 }`,
-      });
+      );
     },
 
     crossEntropyRows(logits, targets, plan, out, statistics) {
