@@ -16,44 +16,14 @@ import torch
 import transformers
 from clock import THREADS, now
 
+sys.path.append(str(Path(__file__).resolve().parents[2] / "oracles"))
+from hooked_llama import hooked_llama  # noqa: E402
+
 TORCH = f"PyTorch {torch.__version__.split('+')[0]}"
 
 
 class Stop(Exception):
     """Ends a forward pass."""
-
-
-def lens(model):
-    """The same weights in TransformerLens, unprocessed."""
-    from transformer_lens import HookedTransformer, HookedTransformerConfig
-    from transformer_lens.pretrained.weight_conversions import convert_llama_weights
-
-    c = model.config
-    cfg = HookedTransformerConfig(
-        n_layers=c.num_hidden_layers,
-        d_model=c.hidden_size,
-        n_ctx=2048,
-        d_head=c.head_dim,
-        n_heads=c.num_attention_heads,
-        n_key_value_heads=c.num_key_value_heads,
-        d_mlp=c.intermediate_size,
-        d_vocab=c.vocab_size,
-        act_fn="silu",
-        normalization_type="RMS",
-        final_rms=True,
-        gated_mlp=True,
-        positional_embedding_type="rotary",
-        rotary_dim=c.head_dim,
-        rotary_base=c.rope_parameters["rope_theta"],
-        rotary_adjacent_pairs=False,
-        eps=c.rms_norm_eps,
-        dtype=torch.float32,
-        device="cpu",
-        default_prepend_bos=False,
-    )
-    hooked = HookedTransformer(cfg)
-    hooked.load_state_dict(convert_llama_weights(model, cfg), strict=False)
-    return hooked.eval()
 
 
 class Models:
@@ -85,7 +55,7 @@ class Models:
         return self.hf.model(tokens, use_cache=False, output_hidden_states=True).hidden_states[layers]
 
     def transformer_lens(self, tokens, layers):
-        self.hooked = self.hooked or lens(self.hf)
+        self.hooked = self.hooked or hooked_llama(self.hf, 2048)
         site = f"blocks.{layers - 1}.hook_resid_post"
         _, cache = self.hooked.run_with_cache(
             tokens, names_filter=lambda name: name == site, stop_at_layer=layers, return_cache_object=False

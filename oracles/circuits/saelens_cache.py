@@ -26,9 +26,10 @@ from datasets import Array2D, Dataset, Features
 from sae_lens import CacheActivationsRunner, CacheActivationsRunnerConfig
 from sae_lens.training.activations_store import ActivationsStore
 from safetensors.torch import load_file, save_file
-from transformer_lens import HookedTransformer, HookedTransformerConfig
-from transformer_lens.pretrained.weight_conversions import convert_llama_weights
 from transformers import AutoModelForCausalLM
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+from hooked_llama import hooked_llama  # noqa: E402
 
 torch.set_num_threads(1)
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,32 +38,9 @@ HOOK, CONTEXT, ROWS = "blocks.0.hook_resid_post", 6, 5
 
 
 def hooked():
-    model = AutoModelForCausalLM.from_pretrained(ROOT / "packages/models/src/__fixtures__/families/llama")
-    c = model.config
-    cfg = HookedTransformerConfig(
-        n_layers=c.num_hidden_layers,
-        d_model=c.hidden_size,
-        n_ctx=c.max_position_embeddings,
-        d_head=c.head_dim,
-        n_heads=c.num_attention_heads,
-        n_key_value_heads=c.num_key_value_heads,
-        d_mlp=c.intermediate_size,
-        d_vocab=c.vocab_size,
-        act_fn="silu",
-        normalization_type="RMS",
-        final_rms=True,
-        gated_mlp=True,
-        positional_embedding_type="rotary",
-        rotary_dim=c.head_dim,
-        rotary_base=c.rope_parameters["rope_theta"],
-        rotary_adjacent_pairs=False,
-        eps=c.rms_norm_eps,
-        device="cpu",
-        default_prepend_bos=False,
+    return hooked_llama(
+        AutoModelForCausalLM.from_pretrained(ROOT / "packages/models/src/__fixtures__/families/llama")
     )
-    lens = HookedTransformer(cfg)
-    lens.load_state_dict(convert_llama_weights(model, cfg), strict=False)
-    return lens.eval()
 
 
 def config(path, d_in, rows, **more):

@@ -14,11 +14,15 @@ Needs torch, transformers, transformer-lens, gguf, safetensors; the versions use
 import argparse
 import json
 import os
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+from hooked_llama import hooked_llama  # noqa: E402
 
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 TEXT = (
@@ -73,47 +77,13 @@ def parameters(name, out):
     return model
 
 
-def lens(model):
-    """The same weights in TransformerLens, unprocessed."""
-    from transformer_lens import HookedTransformer, HookedTransformerConfig
-    from transformer_lens.pretrained.weight_conversions import convert_llama_weights
-
-    c = model.config
-    cfg = HookedTransformerConfig(
-        n_layers=c.num_hidden_layers,
-        d_model=c.hidden_size,
-        n_ctx=c.max_position_embeddings,
-        d_head=c.head_dim,
-        n_heads=c.num_attention_heads,
-        n_key_value_heads=c.num_key_value_heads,
-        d_mlp=c.intermediate_size,
-        d_vocab=c.vocab_size,
-        act_fn="silu",
-        normalization_type="RMS",
-        final_rms=True,
-        gated_mlp=True,
-        positional_embedding_type="rotary",
-        rotary_dim=c.head_dim,
-        rotary_base=c.rope_parameters["rope_theta"],
-        rotary_adjacent_pairs=False,
-        eps=c.rms_norm_eps,
-        dtype=torch.float32,
-        device="cpu",
-        default_prepend_bos=False,
-    )
-    hooked = HookedTransformer(cfg)
-    missing = hooked.load_state_dict(convert_llama_weights(model, cfg), strict=False)
-    assert not [key for key in missing.missing_keys if "W_" in key or key.endswith(".w")], missing
-    return hooked.eval()
-
-
 def tiny(out):
     for name in ("tiny-tied", "tiny-untied"):
         model = parameters(name, out)
         tokens = torch.randint(0, model.config.vocab_size, (2, 11), generator=torch.Generator().manual_seed(3))
         with torch.no_grad():
             expected = model(tokens).logits
-            hooked = lens(model)
+            hooked = hooked_llama(model)
             logits, cache = hooked.run_with_cache(tokens)
             # Apart, since it takes another way to the output of attention, which differs in rounding.
             hooked.set_use_attn_result(True)
