@@ -10,7 +10,7 @@ const root = process.env.LATENTKIT_LAYERS_ROOT ?? __dirname;
 const layers = [
   { name: "ground", packages: ["core"] },
   { name: "engine", packages: ["tensor"] },
-  { name: "backends", packages: ["backend-cpu", "backend-webgpu", "linalg"] },
+  { name: "backends", packages: ["backend-cpu", "backend-webgpu", "device", "linalg"] },
   { name: "loading", packages: ["loaders"] },
   { name: "models", packages: ["models"] },
   { name: "activations", packages: ["activations"] },

@@ -22,6 +22,8 @@ export interface WebGpuDescription {
   /** Such as `"mesa llvmpipe-llvm-15-0-6-256-bits"`. */
   readonly adapter: string;
   readonly description: string;
+  /** Whether it computes on the CPU, as Mesa's llvmpipe and SwiftShader do. */
+  readonly software: boolean;
   readonly features: readonly string[];
   readonly limits: WebGpuLimits;
 }
@@ -57,11 +59,14 @@ export async function openWebGpuDevice(options: OpenWebGpuDeviceOptions = {}): P
 }
 
 /** What {@link openWebGpuDevice} would run on. Throws as it does, where there is nothing. */
-export async function describeWebGpu(): Promise<WebGpuDescription> {
-  const { adapter } = await requestAdapter(undefined);
+export async function describeWebGpu(
+  power?: OpenWebGpuDeviceOptions["power"],
+): Promise<WebGpuDescription> {
+  const { adapter } = await requestAdapter(power);
   return {
     adapter: nameOf(adapter),
     description: adapter.info.description,
+    software: isSoftware(adapter),
     features: [...adapter.features].sort(),
     limits: {
       maxStorageBuffersPerShaderStage: adapter.limits.maxStorageBuffersPerShaderStage,
@@ -127,4 +132,10 @@ export function nameOf({ info }: GPUAdapter): string {
   return [info.vendor, info.device === "" ? info.architecture : info.device]
     .filter((part) => part !== "")
     .join(" ");
+}
+
+/** By the adapter's own word, or by the name of a driver that is known to be software: not every host sets the flag. */
+function isSoftware(adapter: GPUAdapter): boolean {
+  const name = `${nameOf(adapter)} ${adapter.info.description}`;
+  return adapter.info.isFallbackAdapter || /llvmpipe|lavapipe|swiftshader|basic render/i.test(name);
 }

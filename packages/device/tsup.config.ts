@@ -1,0 +1,3 @@
+import { packageConfig } from "../../tools/tsup.ts";
+
+export default packageConfig({ index: "src/index.ts" });
