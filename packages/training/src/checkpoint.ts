@@ -14,7 +14,7 @@ export interface CheckpointTensor {
 /** Where a run stands between two steps: enough to go on bit for bit. */
 export interface TrainingCheckpoint {
   readonly state: TrainingState;
-  /** `weights/NAME`, `optimiser/NAME/SLOT` and, once there is an average, `average/NAME`. */
+  /** `weights/NAME` and, except at a waypoint, `optimiser/NAME/SLOT` and, once there is an average, `average/NAME`. */
   readonly tensors: readonly CheckpointTensor[];
 }
 
@@ -25,10 +25,10 @@ export interface FoundCheckpoint {
 }
 
 /**
- * Which checkpoint: the newest one, or the one from the end of the stable phase, from which a run can be extended after it has
- * ended.
+ * Which checkpoint: the newest one; the one from the end of the stable phase, from which a run can be extended after it has ended;
+ * or the last waypoint, which has weights alone, its matrices rounded to 8 bits (see `toEightBits`), and may be kept as such.
  */
-export type CheckpointKind = "newest" | "stable";
+export type CheckpointKind = "newest" | "stable" | "waypoint";
 
 /** Where checkpoints and metrics are kept. `checkpointFolder` of `@latentkit/training/node` keeps them in files. */
 export interface CheckpointStore {
@@ -111,6 +111,7 @@ const configSchema: z.ZodType<TrainingConfig> = z.object({
   evaluateEvery: z.int(),
   checkpointSeconds: z.number(),
   checkpointTokens: z.int().nullable(),
+  waypointTokens: z.int().nullable().default(null),
 });
 
 const stateSchema: z.ZodType<TrainingState> = z.object({

@@ -28,6 +28,7 @@ const schema = z.strictObject({
   evaluateEvery: count.default(10_000_000),
   checkpointSeconds: z.number().positive().default(300),
   checkpointTokens: count.nullable().default(null),
+  waypointTokens: count.nullable().default(null),
 });
 
 /** How a language model is trained, with all defaults filled in. Plain JSON. */
@@ -76,6 +77,12 @@ export interface TrainingConfig {
   readonly checkpointSeconds: number;
   /** Tokens after which one is written, whatever the seconds; null for none. */
   readonly checkpointTokens: number | null;
+  /**
+   * Tokens from one waypoint to the next; null for none. At a waypoint the run goes on from its matrices rounded to 8 bits and from an
+   * optimiser without memory. What is kept of it takes less than a tenth of a checkpoint with AdamW's moments, and a run that begins
+   * there, on another machine perhaps, ends with the same bytes. There are none once weights are averaged.
+   */
+  readonly waypointTokens: number | null;
 }
 
 /** What {@link parseTrainingConfig} takes: `tokens`, `batch`, `learningRate`, and whatever else differs from the defaults. */

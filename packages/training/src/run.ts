@@ -22,6 +22,7 @@ import {
 } from "./checkpoint.ts";
 import type { TrainingConfig } from "./config.ts";
 import type { ContextStream, TrainingContext } from "./contexts.ts";
+import { fromEightBits, toEightBits } from "./eight-bits.ts";
 import { meanLoss } from "./loss.ts";
 import type { MetricsPoint } from "./metrics.ts";
 import { optimiserOf } from "./optimiser.ts";
@@ -168,14 +169,35 @@ export class TrainingRun implements Disposable {
     if (this.#average !== null) this.#overwrite(this.#weights, this.#average.weights);
   }
 
+  /**
+   * Reduces the run to what a waypoint holds, from which it goes on: matrices rounded to 8 bits, and an optimiser without memory. The
+   * count of its updates stays, so that AdamW's first steps are smaller, not larger, than later ones.
+   */
+  async waypoint(): Promise<TrainingCheckpoint> {
+    const { device } = this.#options.model;
+    for (const tensor of Object.values(this.#weights)) {
+      if (tensor.shape.length < 2) continue;
+      const rounded = fromEightBits(toEightBits(await tensor.floats(), tensor.shape), tensor.shape);
+      using source = device.tensor(rounded, tensor.shape);
+      copyInto(source, tensor, { axis: 0, start: 0 });
+    }
+    for (const slot of Object.values(this.#optimiser.state().tensors)) {
+      using nothing = device.zeros(slot.shape);
+      copyInto(nothing, slot, { axis: 0, start: 0 });
+    }
+    return this.#checkpointOf(await download("weights", this.#weights));
+  }
+
   async checkpoint(): Promise<TrainingCheckpoint> {
-    const { config, contexts, model } = this.#options;
-    const optimiser = this.#optimiser.state();
-    const tensors = [
+    return this.#checkpointOf([
       ...(await download("weights", this.#weights)),
-      ...(await download("optimiser", optimiser.tensors)),
+      ...(await download("optimiser", this.#optimiser.state().tensors)),
       ...(this.#average === null ? [] : await download("average", this.#average.weights)),
-    ];
+    ]);
+  }
+
+  #checkpointOf(tensors: readonly CheckpointTensor[]): TrainingCheckpoint {
+    const { config, contexts, model } = this.#options;
     return {
       state: {
         schemaVersion: 1,
@@ -186,7 +208,7 @@ export class TrainingRun implements Disposable {
         stream: contexts.identity,
         contexts: contexts.state(),
         backend: backendOf(model.device),
-        optimiser: optimiser.json,
+        optimiser: this.#optimiser.state().json,
         averaged: this.averaged,
         tensorsHash: hashTensors(tensors),
         window: this.#window,
@@ -233,7 +255,8 @@ export class TrainingRun implements Disposable {
     const byName = new Map(tensors.map((tensor) => [tensor.name, tensor]));
     const expected = this.#optimiser.state().tensors;
     requireTensors(byName, "weights", this.#weights, where);
-    requireTensors(byName, "optimiser", expected, where);
+    const waypoint = tensors.every(({ name }) => name.startsWith("weights/"));
+    if (!waypoint) requireTensors(byName, "optimiser", expected, where);
     if (state.averaged > 0) requireTensors(byName, "average", this.#weights, where);
     this.#upload("weights", this.#weights, byName);
     this.#upload("optimiser", expected, byName);
@@ -279,7 +302,7 @@ export class TrainingRun implements Disposable {
   }
 }
 
-/** The newest checkpoint, or the one from the end of the stable phase where only that fits; null for none. */
+/** The newest checkpoint, else the last waypoint, or the one from the end of the stable phase where only that fits; null for none. */
 async function findCheckpoint(
   options: RunOptions,
   checkpoints: CheckpointStore,
@@ -293,7 +316,7 @@ async function findCheckpoint(
     backend: backendOf(model.device),
     allowOtherBackend,
   };
-  const newest = await checkpoints.load("newest");
+  const newest = (await checkpoints.load("newest")) ?? (await checkpoints.load("waypoint"));
   if (newest === null) return null;
   const state = checkState(newest.state, expected, checkpoints.name);
   if (state !== null) return { state, tensors: newest.tensors };

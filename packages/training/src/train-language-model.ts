@@ -116,6 +116,14 @@ export async function trainLanguageModel(
     };
     if (run.logDue || Object.keys(extra).length > 0) await report(extra);
     if (run.step === stableEnd && !ended) await checkpoints?.save(await run.checkpoint(), "stable");
+    if (
+      run.step < plan.averageStart &&
+      config.waypointTokens !== null &&
+      due(config.waypointTokens)
+    ) {
+      const waypoint = await run.waypoint();
+      await checkpoints?.save(waypoint, "waypoint");
+    }
     const waited = (performance.now() - saved.time) / 1000 >= config.checkpointSeconds;
     const { checkpointTokens } = config;
     const moved = checkpointTokens !== null && run.tokens - saved.tokens >= checkpointTokens;

@@ -1,4 +1,5 @@
 import { LatentkitError } from "@latentkit/core";
+import type { TensorToWrite } from "@latentkit/loaders";
 import {
   openSafetensorsFile,
   readJson,
@@ -9,7 +10,11 @@ import { appendFile, mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import type { CheckpointKind, CheckpointStore, CheckpointTensor } from "../checkpoint.ts";
+import { fromEightBits, toEightBits } from "../eight-bits.ts";
 import type { MetricsPoint } from "../metrics.ts";
+
+/** After the name of a tensor in 8 bits, for its scales. */
+const scalesSuffix = ".scales";
 
 const pointerSchema = z.object({
   schemaVersion: z.literal(1),
@@ -17,7 +22,7 @@ const pointerSchema = z.object({
   tensors: z
     .string()
     .regex(
-      /^(?:newest|stable)-\d+-[0-9a-f]{8}\.safetensors$/u,
+      /^(?:newest|stable|waypoint)-\d+-[0-9a-f]{8}\.safetensors$/u,
       "expected newest-<step>-<hash>.safetensors",
     ),
   state: z.unknown(),
@@ -25,7 +30,7 @@ const pointerSchema = z.object({
 
 /**
  * Checkpoints in a folder: `newest.json` points to `newest-<step>-<hash>.safetensors`, which is written before it, so that a kill at any
- * moment leaves a whole one; likewise `stable.json`. `metrics.jsonl` has a line for each point.
+ * moment leaves a whole one; likewise `stable.json` and `waypoint.json`, whose matrices take 8 bits a weight. `metrics.jsonl` has a line for each point.
  *
  * @throws IoError when saving, `DISK_FULL` for example; the older checkpoint is then still whole. FormatError when a file is not
  *   what it should be.
@@ -50,12 +55,7 @@ export function checkpointFolder(folder: string): CheckpointStore {
       const name = `${kind}-${state.step}-${state.tensorsHash.slice(0, 8)}.safetensors`;
       await writeSafetensors(
         join(folder, name),
-        tensors.map(({ name: tensor, shape, data }) => ({
-          name: tensor,
-          shape,
-          dtype: "f32",
-          bytes: data,
-        })),
+        tensors.flatMap(kind === "waypoint" ? eightBits : floats),
       );
       const content = { schemaVersion: 1, tensors: name, state };
       await writeFileAtomic(pointer(kind), `${JSON.stringify(content)}\n`);
@@ -76,12 +76,40 @@ function lineOf(point: MetricsPoint): string {
   return `${JSON.stringify(point)}\n`;
 }
 
+function floats({ name, shape, data }: CheckpointTensor): TensorToWrite[] {
+  return [{ name, shape, dtype: "f32", bytes: data }];
+}
+
+/** Matrices in 8 bits, which loses nothing: a waypoint has rounded them already. */
+function eightBits(tensor: CheckpointTensor): TensorToWrite[] {
+  const { name, shape, data } = tensor;
+  if (shape.length < 2) return floats(tensor);
+  const { codes, scales, scalesShape } = toEightBits(data, shape);
+  return [
+    { name, shape, dtype: "u8", bytes: codes },
+    { name: `${name}${scalesSuffix}`, shape: scalesShape, dtype: "f32", bytes: scales },
+  ];
+}
+
 async function readTensors(path: string): Promise<CheckpointTensor[]> {
   const store = await openSafetensorsFile(path);
   try {
     const tensors: CheckpointTensor[] = [];
-    for (const name of store.names())
-      tensors.push({ name, shape: store.info(name).shape, data: await store.readFloats(name) });
+    for (const name of store.names()) {
+      if (name.endsWith(scalesSuffix)) continue;
+      const { shape, format } = store.info(name);
+      const data =
+        format === "U8"
+          ? fromEightBits(
+              {
+                codes: await store.readBytes(name),
+                scales: await store.readFloats(`${name}${scalesSuffix}`),
+              },
+              shape,
+            )
+          : await store.readFloats(name);
+      tensors.push({ name, shape, data });
+    }
     return tensors;
   } finally {
     await store.close();

@@ -1,11 +1,14 @@
 import { IoError, Random } from "@latentkit/core";
+import { openSafetensorsFile } from "@latentkit/loaders/node";
 import { createReferenceBackend, Device } from "@latentkit/tensor";
 import { expectNoLeaks } from "@latentkit/tensor/testing";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import {
   appendFileSync,
+  copyFileSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -168,6 +171,39 @@ function metricsSize(dir: string): number {
   const path = join(dir, "metrics.jsonl");
   return existsSync(path) ? readFileSync(path).length : 0;
 }
+
+describe("a run with waypoints", () => {
+  const overrides = { waypointTokens: 4 * tokensPerStep };
+
+  it("ends with the same bytes from a waypoint alone", async () => {
+    const steps = 16;
+    const whole = await finish(steps, join(folder, "waypoints"), overrides);
+    const source = join(folder, "left-at-a-waypoint");
+    await stopAfter(10, steps, source, { overrides });
+    const moved = join(folder, "moved");
+    mkdirSync(moved);
+    for (const file of readdirSync(source).filter((name) => name.startsWith("waypoint")))
+      copyFileSync(join(source, file), join(moved, file));
+    const state = JSON.parse(readFileSync(join(moved, "waypoint.json"), "utf8")).state;
+    expect(state).toMatchObject({ step: 8, optimiser: { updates: 8 } });
+    expect(await finish(steps, moved, overrides)).toEqual(whole);
+    // It is not merely a copy of an ordinary checkpoint: without waypoints the run ends elsewhere.
+    const { weights } = (await finish(steps, join(folder, "no-waypoints"))) as { weights: object };
+    expect(weights).not.toEqual((whole as { weights: object }).weights);
+  });
+
+  it("keeps matrices in a byte a weight, and has none once weights are averaged", async () => {
+    const dir = join(folder, "small-waypoint");
+    await finish(16, dir, overrides);
+    const file = readdirSync(dir).find((name) => name.startsWith("waypoint-")) ?? "";
+    expect(file).toMatch(/^waypoint-8-/u); // weights are averaged from step 11
+    const store = await openSafetensorsFile(join(dir, file));
+    const matrix = "weights/model.layers.0.mlp.up_proj.weight";
+    expect(store.info(matrix)).toMatchObject({ format: "U8", shape: [12, 8] });
+    expect(store.names().filter((name) => !name.startsWith("weights/"))).toEqual([]);
+    await store.close();
+  });
+});
 
 describe("a run that is given more tokens", () => {
   it("ends as if it had been planned so, before its decay and after its end", async () => {
