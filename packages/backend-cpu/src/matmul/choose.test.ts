@@ -5,7 +5,7 @@ import { forgetWarnings } from "../warning.ts";
 import { chooseLibrary, type MatmulSurvey, surveyMatmul } from "./choose.ts";
 import { openblasCoreType } from "./openblas-core.ts";
 import type { BlasLibrary } from "./provider.ts";
-import { type BlasAttempt, findKoffi, loadBlas } from "./system-blas.ts";
+import { type BlasAttempt, blasCandidates, findKoffi, loadBlas } from "./system-blas.ts";
 
 type Sgemm = BlasLibrary["sgemm"];
 
@@ -214,6 +214,30 @@ describe("the warning of a fallback", () => {
     expect(warnings).toEqual([
       [expect.stringMatching(/broken is refused.*go to good/), expect.anything()],
     ]);
+  });
+});
+
+describe("the library that the user names", () => {
+  afterEach(() => {
+    delete process.env["LATENTKIT_BLAS"];
+  });
+
+  it("is the only one that is looked for", () => {
+    const usual = blasCandidates();
+    process.env["LATENTKIT_BLAS"] = "/opt/mine/libmkl_rt.so.3";
+    expect(blasCandidates()).toEqual(["/opt/mine/libmkl_rt.so.3"]);
+    process.env["LATENTKIT_BLAS"] = "";
+    expect(blasCandidates()).toEqual(usual);
+  });
+
+  it("is named where it cannot be loaded", async () => {
+    process.env["LATENTKIT_BLAS"] = "/nowhere/libmine.so";
+    const found = await surveyMatmul();
+    expect(found.tried.map((attempt) => attempt.library)).toEqual(
+      "path" in findKoffi() ? ["/nowhere/libmine.so"] : ["system BLAS"],
+    );
+    const choosing = chooseLibrary("blas", undefined, () => Promise.resolve(found));
+    await expect(choosing).rejects.toMatchObject({ code: "BLAS_UNAVAILABLE" });
   });
 });
 

@@ -21,18 +21,32 @@ const libraries: Readonly<Record<string, readonly string[]>> = {
   linux: [
     "libopenblas.so.0",
     "libopenblas.so",
+    "libmkl_rt.so.3",
     "libmkl_rt.so.2",
     "libmkl_rt.so",
     "libblis.so.4",
     "libblis.so",
     "libblas.so.3",
   ],
-  win32: ["libopenblas.dll", "openblas.dll", "mkl_rt.2.dll", "mkl_rt.dll", "libblis.dll"],
+  win32: [
+    "libopenblas.dll",
+    "openblas.dll",
+    "mkl_rt.3.dll",
+    "mkl_rt.2.dll",
+    "mkl_rt.dll",
+    "libblis.dll",
+  ],
 };
 
-/** Libraries that are looked for on this system, in order. */
+/** The environment variable that names the library to take: a path, or a name that the system's loader finds. */
+export const libraryVariable = "LATENTKIT_BLAS";
+
+/** Libraries that are looked for on this system, in order; only the user's where {@link libraryVariable} names one. */
 export function blasCandidates(): readonly string[] {
-  return libraries[nodeProcess()?.platform ?? ""] ?? [];
+  const host = nodeProcess();
+  const own = host?.env[libraryVariable];
+  if (own !== undefined && own !== "") return [own];
+  return libraries[host?.platform ?? ""] ?? [];
 }
 
 /** Path of the FFI, or the reason why there is none. It is an optional peer and is never bundled. */

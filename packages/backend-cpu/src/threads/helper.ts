@@ -1,6 +1,6 @@
 // A helper thread. Built into helper.generated.ts as one text, which Node starts as a worker: no file has to be found, whoever
 // bundles the package and however. It never returns to its event loop; between jobs it spins for a moment, then sleeps.
-import { bindBlas } from "../matmul/bind-blas.ts";
+import { bindProducts } from "../matmul/bind-blas.ts";
 import { nodeBuiltin } from "../matmul/host.ts";
 import type { WasmMemory } from "../wasm/engine.ts";
 import { controlOver, place } from "./control.ts";
@@ -29,7 +29,7 @@ const engine = createEngine({
   module,
   memory,
   scratch,
-  blas: library === null ? null : bindBlas(library),
+  blas: library === null ? null : bindProducts(library),
 });
 
 for (;;) {
@@ -39,6 +39,7 @@ for (;;) {
     else engine.attach(received.message);
   }
   const seen = workOnJob(control, engine);
+  if (Atomics.load(words, place.quit) === 1) break;
   if (engine.arenas.length < Atomics.load(words, place.arenas)) continue;
   for (let looks = 0; looks < patience && Atomics.load(words, place.ticket) === seen; looks++);
   if (Atomics.load(words, place.ticket) === seen) {
@@ -46,5 +47,4 @@ for (;;) {
     Atomics.wait(words, place.ticket, seen);
     Atomics.sub(words, place.sleeping, 1);
   }
-  if (Atomics.load(words, place.quit) === 1) break;
 }

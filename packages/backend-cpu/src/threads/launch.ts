@@ -18,7 +18,6 @@ export interface HelperStart {
 export interface Helper {
   /** Sends another memory, for {@link HelperStart.module} to work on as well. */
   attach(memory: WasmMemory): void;
-  terminate(): void;
 }
 
 interface WorkerThreads {
@@ -29,7 +28,6 @@ interface WorkerThreads {
     unref(): void;
     on(event: "error", listener: (error: Error) => void): void;
     postMessage(message: unknown): void;
-    terminate(): Promise<number>;
   };
 }
 
@@ -38,7 +36,10 @@ export function canLaunch(): boolean {
   return nodeBuiltin("node:worker_threads") !== null;
 }
 
-/** Starts a helper; it takes part in jobs as soon as it runs. It keeps no process alive. */
+/**
+ * Starts a helper; it takes part in jobs as soon as it runs. It keeps no process alive, and ends by itself once the control says so: to
+ * terminate a thread while it loads a library can abort the process, because native code cannot throw there any more.
+ */
 export function launchHelper(start: HelperStart, onError: (error: Error) => void): Helper {
   // `node:worker_threads` has this member.
   const { Worker } = nodeBuiltin("node:worker_threads") as WorkerThreads;
@@ -54,6 +55,5 @@ export function launchHelper(start: HelperStart, onError: (error: Error) => void
   return {
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker, not a window
     attach: (memory) => worker.postMessage(memory),
-    terminate: () => void worker.terminate(),
   };
 }

@@ -83,7 +83,7 @@ export class Team {
       grain: chunk,
       scratch,
       scratchStride: scratchBytes,
-      args: Float64Array.from(args),
+      args: new Float64Array(args),
     });
     const start = (scratch: number): void => {
       const own = job(scratch);
@@ -104,7 +104,7 @@ export class Team {
     return index;
   }
 
-  /** Ends the helpers. A second call does nothing. */
+  /** Tells the helpers to end, which they do between two jobs. A second call does nothing. */
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
@@ -112,7 +112,6 @@ export class Team {
       Atomics.store(this.#control.words, place.quit, 1);
       this.#publish(this.#control, 1, 1); // a ticket without chunks left, so that sleepers wake
     }
-    for (const helper of this.#helpers ?? []) helper.terminate();
     this.#helpers = null;
   }
 
