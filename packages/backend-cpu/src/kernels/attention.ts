@@ -20,12 +20,17 @@ const leastItems = 12;
 
 type Addresses = Pick<AttentionJob, "q" | "k" | "v" | "keyMask" | "out" | "logSumExp">;
 
-const forwardOnly = { dOut: 0, dq: 0, dk: 0, dv: 0, parts: 1, keyRow: 0, keyEntry: 0, keyPart: 0 };
-
+/** A forward job; the gradient's own fields are 0. */
 function jobOf(addresses: Addresses, plan: AttentionPlan): AttentionJob {
   const { qLength, kLength, kCapacity, heads, kvHeads, dHead, scale, causal } = plan;
+  // Field by field: spreads take longer than the attention of one token.
   return {
-    ...addresses,
+    q: addresses.q,
+    k: addresses.k,
+    v: addresses.v,
+    keyMask: addresses.keyMask,
+    out: addresses.out,
+    logSumExp: addresses.logSumExp,
     qLength,
     kLength,
     kCapacity,
@@ -36,7 +41,14 @@ function jobOf(addresses: Addresses, plan: AttentionPlan): AttentionJob {
     causal: Number(causal),
     window: plan.window ?? 0,
     softCap: plan.softCap ?? 0,
-    ...forwardOnly,
+    dOut: 0,
+    dq: 0,
+    dk: 0,
+    dv: 0,
+    parts: 1,
+    keyRow: 0,
+    keyEntry: 0,
+    keyPart: 0,
   };
 }
 

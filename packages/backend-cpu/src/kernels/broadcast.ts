@@ -81,6 +81,13 @@ export function broadcastKernels({ team }: Runtime): BroadcastKernels {
   ): void {
     const kernel = matrixKernels.findIndex((each) => each.name === name);
     const { bytes = 4, outBytes = 4 } = matrixKernels[kernel] ?? {};
+    const [length = 0] = shape;
+    if (shape.length === 1) {
+      // Operands of one shape, or a number: a matrix of one row, without the search for it.
+      const row = [address(a), 0, aStrides[0] ?? 0, address(b), 0, bStrides[0] ?? 0, address(out)];
+      team.run("broadcastPair", [kernel, code, ...row, 1, length], divide(1, length));
+      return;
+    }
     const operands = [
       { at: address(a), bytes, strides: aStrides },
       { at: address(b), bytes, strides: bStrides },

@@ -105,8 +105,8 @@ export function storedKernels(
   ): void {
     const place = placeOf(weight);
     const { columns } = place;
-    const each = columns * 4 + preparedBytes(columns);
-    const most = Math.floor(vectorBytes / each);
+    const prepared = preparedBytes(columns);
+    const most = Math.floor(vectorBytes / (columns * 4 + prepared));
     const { vectors: plain, results } = arenas.places(place.arena);
     const engine = team.engine.arenas[place.arena];
     if (engine === undefined) throw internalFault(`there is no arena ${place.arena}`);
@@ -120,14 +120,19 @@ export function storedKernels(
       const bytes = count * columns * 4;
       const from = x + first * columns * 4;
       arenas.bytes(place.arena).set(heap.bytes.subarray(from, from + bytes), plain);
+      // Field by field: this runs for every matrix of every token, and a spread takes as long as a small product.
       const job: StoredRowsJob = {
-        ...place,
+        arena: place.arena,
+        format: place.format,
         i16: weight.activations === "i16",
+        weight: place.weight,
+        rowBytes: place.rowBytes,
+        columns,
         weightRows: weight.rows,
         vectors: count,
         plain,
         prepared: plain + Math.ceil(bytes / 64) * 64,
-        preparedBytes: preparedBytes(columns),
+        preparedBytes: prepared,
         results,
         resultBytes,
         bias,

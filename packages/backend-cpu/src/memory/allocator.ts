@@ -85,7 +85,10 @@ export class Allocator {
       if (block.size >= size && (best === null || block.size < best.size)) best = block;
     }
     for (let bin = first + 1; best === null && bin < binCount; bin++) {
-      for (const block of this.#bins[bin] ?? []) {
+      const blocks = this.#bins[bin];
+      // Most are empty, and an iterator costs more than the question.
+      if (blocks === undefined || blocks.size === 0) continue;
+      for (const block of blocks) {
         best = block;
         break;
       }

@@ -204,7 +204,9 @@ export function prepareVectors(
     if (format === formatCodes.f16 || format === formatCodes.bf16)
       wasm.storedPrepareHalves(x, columns, out);
     else if (i16) wasm.storedPrepareI16(x, columns, Number(half > 0), out, sums, scales);
-    else wasm.storedPrepareBytes(x, columns, half, out, sums);
+    else if (format === formatCodes.q4_k || format === formatCodes.q6_k)
+      wasm.storedPrepareBytes(x, columns, half, out, sums);
+    else wasm.storedPrepareWide(x, columns, Number(half > 0), out, sums, scales);
   }
 }
 
@@ -243,15 +245,16 @@ function multiplyRows(
       break;
     case formatCodes.q8_0:
       if (i16) wasm.storedRowsQ8I16(weight, rowBytes, count, each, x, scales, out);
-      else wasm.storedRowsQ8(weight, rowBytes, count, each, x, out);
+      else wasm.storedRowsQ8(weight, rowBytes, count, each, x, scales, out);
       break;
     case formatCodes.q4_0:
-    case formatCodes.q4_1: {
-      const minimum = Number(format === formatCodes.q4_1);
-      if (i16) wasm.storedRowsQ4I16(weight, rowBytes, count, each, x, sums, scales, minimum, out);
-      else wasm.storedRowsQ4(weight, rowBytes, count, each, x, sums, minimum, out);
+      if (i16) wasm.storedRowsQ4I16(weight, rowBytes, count, each, x, sums, scales, 0, out);
+      else wasm.storedRowsQ4(weight, rowBytes, count, each, x, sums, scales, out);
       break;
-    }
+    case formatCodes.q4_1:
+      if (i16) wasm.storedRowsQ4I16(weight, rowBytes, count, each, x, sums, scales, 1, out);
+      else wasm.storedRowsQ4M(weight, rowBytes, count, each, x, sums, scales, out);
+      break;
     case formatCodes.q4_k:
       if (i16) wasm.storedRowsQ4KI16(weight, rowBytes, count, each, x, sums, scales, out);
       else wasm.storedRowsQ4K(weight, rowBytes, count, each, x, sums, out);

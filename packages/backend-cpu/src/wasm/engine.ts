@@ -28,6 +28,6 @@ interface WasmEngine {
 
 /** The engine's WebAssembly, or undefined where there is none. */
 export function wasmEngine(): WasmEngine | undefined {
-  // Every engine that has the global has these members.
-  return (globalThis as { WebAssembly?: WasmEngine }).WebAssembly;
+  // Every engine that has the global has these members. By way of unknown, since programs with the DOM's types know it by others.
+  return (globalThis as unknown as { WebAssembly?: WasmEngine }).WebAssembly;
 }

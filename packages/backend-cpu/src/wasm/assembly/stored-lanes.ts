@@ -178,3 +178,18 @@ export function q6kBytes(low: v128, high: v128): v128 {
   const two = i32x4.shl(v128.and(high, i32x4.splat(0x03030303)), 4);
   return i8x16.sub(v128.or(v128.and(low, i32x4.splat(0x0f0f0f0f)), two), i8x16.splat(32));
 }
+
+/** An f16 in the upper half of each lane as f32, if it is finite. */
+// @ts-expect-error AssemblyScript's decorator
+@inline
+export function finiteHalves(upper: v128): v128 {
+  return f32x4.mul(v128.and(i32x4.shr_s(upper, 3), i32x4.splat(0x8fffe000)), f32x4.splat(5.192296858534828e33));
+}
+
+/** Which of eight f16 are infinite or NaN. */
+// @ts-expect-error AssemblyScript's decorator
+@inline
+export function specialHalves(v: v128): v128 {
+  const exponent = i16x8.splat(0x7c00);
+  return i16x8.eq(v128.and(v, exponent), exponent);
+}

@@ -106,6 +106,68 @@ export function storedPrepareI16(x: usize, columns: usize, apart: i32, out: usiz
   }
 }
 
+/** The whole part of four numbers below 2^15 in size. */
+// @ts-expect-error AssemblyScript's decorator
+@inline
+function upperHalf(y: v128): v128 {
+  return i32x4.trunc_sat_f32x4_s(y);
+}
+
+/** What their whole part leaves, in units of 2^-15. */
+// @ts-expect-error AssemblyScript's decorator
+@inline
+function lowerHalf(y: v128): v128 {
+  return i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(f32x4.sub(y, f32x4.trunc(y)), f32x4.splat(32768))));
+}
+
+/**
+ * The numbers as whole ones of 31 bits, each 32 on a scale that is a power of two: `x = scale * (upper + lower / 2^15)`, two 16-bit
+ * halves. Those above 1/64 of their block's largest are exact; of others at most 2^-30 of the largest is lost, less than f32 sums
+ * lose. Each eight are stored as upper halves, then lower ones; with `apart` the eight at even places of each 16 before those at
+ * odd ones. `sums` takes each block's sum, `scales` its scale, NaN where a number is not finite.
+ */
+export function storedPrepareWide(x: usize, columns: usize, apart: i32, out: usize, sums: usize, scales: usize): void {
+  blockSums(x, columns, sums);
+  for (const end = x + (columns << 2); x < end; ) {
+    let top = f32x4.abs(v128.load(x));
+    for (let i: usize = 16; i < 128; i += 16) top = f32x4.max(top, f32x4.abs(v128.load(x + i)));
+    const largest = max(
+      max(f32x4.extract_lane(top, 0), f32x4.extract_lane(top, 1)),
+      max(f32x4.extract_lane(top, 2), f32x4.extract_lane(top, 3)),
+    );
+    // The power of two next below, by its exponent's bits. Blocks below 2^-111 count as 0: what takes the scale back would overflow.
+    const power = reinterpret<i32>(largest) & 0x7f800000;
+    const empty = power < 16 << 23;
+    const factor = f32x4.splat(empty ? 0 : reinterpret<f32>((268 << 23) - power));
+    let scale: f32 = empty ? 0 : reinterpret<f32>(power - (14 << 23));
+    if (!(largest < <f32>Infinity)) scale = <f32>NaN;
+    store<f32>(scales, scale);
+    scales += 4;
+    for (let i = 0; i < 2; i++) {
+      let y0 = f32x4.mul(v128.load(x), factor);
+      let y1 = f32x4.mul(v128.load(x, 16), factor);
+      let y2 = f32x4.mul(v128.load(x, 32), factor);
+      let y3 = f32x4.mul(v128.load(x, 48), factor);
+      if (apart) {
+        const even0 = v128.shuffle<f32>(y0, y1, 0, 2, 4, 6);
+        const even1 = v128.shuffle<f32>(y2, y3, 0, 2, 4, 6);
+        const odd0 = v128.shuffle<f32>(y0, y1, 1, 3, 5, 7);
+        const odd1 = v128.shuffle<f32>(y2, y3, 1, 3, 5, 7);
+        y0 = even0;
+        y1 = even1;
+        y2 = odd0;
+        y3 = odd1;
+      }
+      v128.store(out, i16x8.narrow_i32x4_s(upperHalf(y0), upperHalf(y1)));
+      v128.store(out, i16x8.narrow_i32x4_s(lowerHalf(y0), lowerHalf(y1)), 16);
+      v128.store(out, i16x8.narrow_i32x4_s(upperHalf(y2), upperHalf(y3)), 32);
+      v128.store(out, i16x8.narrow_i32x4_s(lowerHalf(y2), lowerHalf(y3)), 48);
+      x += 64;
+      out += 64;
+    }
+  }
+}
+
 /** `out[i] += bias[i]`. */
 export function storedAddBias(out: usize, bias: usize, count: usize): void {
   const end = out + ((count & ~3) << 2);

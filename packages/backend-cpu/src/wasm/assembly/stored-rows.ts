@@ -1,11 +1,13 @@
 // Rows of stored weights times one vector, dequantised in registers: the stored bytes are read once. The vector comes from
 // `storedPrepare...`. Rows go one after the other, so that the memory is read in order (bf16 from memory: 12 GB/s, and 5 with four
-// rows side by side); only q4_0 and q4_1, whose arithmetic takes longer than their bytes, go four at a time and share the vector.
+// rows side by side); only q4_0 and q4_1, whose arithmetic takes longer than their bytes, go four at a time and share the vector. Their
+// kernels for f32 activations, and that of q8_0, are in stored-wide.ts.
 
 import { madd, sumLanes, widenF16 } from "./lanes";
 import {
-  fourHalves, fourScales, fourSums, fourWords, highFour, highHalves, highHalvesI16, lane0, lane1, lane2, lane3, lowFour, lowHalves,
-  lowHalvesI16, oneHalf, q4kScales, q6kBytes, signedBytes, signedBytesI16, storeUpTo, twoHalves,
+  finiteHalves, fourHalves, fourScales, fourSums, fourWords, highFour, highHalves, highHalvesI16, lane0, lane1, lane2, lane3, lowFour, lowHalves,
+  lowHalvesI16, oneHalf, q4kScales, q6kBytes, signedBytes, signedBytesI16, specialHalves, storeUpTo,
+  twoHalves,
 } from "./stored-lanes";
 
 /** Eight bf16 at `at` times the vector's next eight; `even` of a lane are added to `a`, odd ones to `b`. */
@@ -60,21 +62,6 @@ export function storedRowsBf16(w: usize, rowBytes: usize, rows: usize, columns: 
   }
 }
 
-/** An f16 in the upper half of each lane as f32, if it is finite. */
-// @ts-expect-error AssemblyScript's decorator
-@inline
-function finiteF16(upper: v128): v128 {
-  return f32x4.mul(v128.and(i32x4.shr_s(upper, 3), i32x4.splat(0x8fffe000)), f32x4.splat(5.192296858534828e33));
-}
-
-/** Which of eight f16 are infinite or NaN. */
-// @ts-expect-error AssemblyScript's decorator
-@inline
-function specialF16(v: v128): v128 {
-  const exponent = i16x8.splat(0x7c00);
-  return i16x8.eq(v128.and(v, exponent), exponent);
-}
-
 /** The same for f16. */
 export function storedRowsF16(w: usize, rowBytes: usize, rows: usize, columns: usize, x: usize, apart: usize, out: usize): void {
   const paired = columns & ~7;
@@ -87,19 +74,19 @@ export function storedRowsF16(w: usize, rowBytes: usize, rows: usize, columns: u
     let p = apart;
     for (const end = start + (many << 1); at < end; at += 32) {
       const v = v128.load(at);
-      a = madd(finiteF16(i32x4.shl(v, 16)), v128.load(p), a);
-      b = madd(finiteF16(v), v128.load(p, 16), b);
+      a = madd(finiteHalves(i32x4.shl(v, 16)), v128.load(p), a);
+      b = madd(finiteHalves(v), v128.load(p, 16), b);
       const u = v128.load(at, 16);
-      a1 = madd(finiteF16(i32x4.shl(u, 16)), v128.load(p, 32), a1);
-      b1 = madd(finiteF16(u), v128.load(p, 48), b1);
-      special = v128.or(special, v128.or(specialF16(v), specialF16(u)));
+      a1 = madd(finiteHalves(i32x4.shl(u, 16)), v128.load(p, 32), a1);
+      b1 = madd(finiteHalves(u), v128.load(p, 48), b1);
+      special = v128.or(special, v128.or(specialHalves(v), specialHalves(u)));
       p += 64;
     }
     if (many < paired) {
       const v = v128.load(at);
-      a = madd(finiteF16(i32x4.shl(v, 16)), v128.load(p), a);
-      b = madd(finiteF16(v), v128.load(p, 16), b);
-      special = v128.or(special, specialF16(v));
+      a = madd(finiteHalves(i32x4.shl(v, 16)), v128.load(p), a);
+      b = madd(finiteHalves(v), v128.load(p, 16), b);
+      special = v128.or(special, specialHalves(v));
       at += 16;
     }
     let sum = sumLanes(f32x4.add(f32x4.add(a, a1), f32x4.add(b, b1)));
@@ -118,41 +105,7 @@ export function storedRowsF16(w: usize, rowBytes: usize, rows: usize, columns: u
   }
 }
 
-/** Products of the 32 bytes of a block of `q8_0`, over 2^24. */
-// @ts-expect-error AssemblyScript's decorator
-@inline
-function blockQ8(at: usize, x: usize): v128 {
-  return f32x4.add(signedBytes(v128.load(at, 2), x), signedBytes(v128.load(at, 18), x + 64));
-}
-
-/** `q8_0`: `d * q`. */
-export function storedRowsQ8(w: usize, rowBytes: usize, rows: usize, blocks: usize, x: usize, out: usize): void {
-  const unit = f32x4.splat(5.9604644775390625e-8);
-  for (let r: usize = 0; r < rows; r++) {
-    let at = w + r * rowBytes;
-    let a = f32x4.splat(0);
-    let a1 = a;
-    let p = x;
-    let b: usize = 0;
-    for (; b + 4 <= blocks; b += 4) {
-      const d = f32x4.mul(fourScales(at, 34), unit);
-      a = madd(lane0(d), blockQ8(at, p), a);
-      a1 = madd(lane1(d), blockQ8(at + 34, p + 128), a1);
-      a = madd(lane2(d), blockQ8(at + 68, p + 256), a);
-      a1 = madd(lane3(d), blockQ8(at + 102, p + 384), a1);
-      at += 136;
-      p += 512;
-    }
-    for (; b < blocks; b++) {
-      a = madd(f32x4.mul(oneHalf(at), unit), blockQ8(at, p), a);
-      at += 34;
-      p += 128;
-    }
-    store<f32>(out + (r << 2), sumLanes(f32x4.add(a, a1)));
-  }
-}
-
-/** The same of 16-bit factors, as f32. */
+/** Products of the 32 bytes of a block of `q8_0` with 16-bit factors, as f32. */
 // @ts-expect-error AssemblyScript's decorator
 @inline
 function blockQ8I16(at: usize, x: usize): v128 {
@@ -161,7 +114,7 @@ function blockQ8I16(at: usize, x: usize): v128 {
   );
 }
 
-/** The same with a vector of 16-bit numbers. */
+/** `q8_0`, `d * q`, with a vector of 16-bit numbers. */
 export function storedRowsQ8I16(w: usize, rowBytes: usize, rows: usize, blocks: usize, x: usize, scales: usize, out: usize): void {
   for (let r: usize = 0; r < rows; r++) {
     let at = w + r * rowBytes;
@@ -188,52 +141,10 @@ export function storedRowsQ8I16(w: usize, rowBytes: usize, rows: usize, blocks: 
 }
 
 /**
- * `q4_0` (`d * (q - 8)`, blocks of 18 bytes) and `q4_1` (`d * q + m`, of 20), four rows side by side; where fewer are left, the last
- * one is read again and its result not stored. What is added to each block's products does not
+ * `q4_0` (`d * (q - 8)`, blocks of 18 bytes) and `q4_1` (`d * q + m`, of 20) with a vector of 16-bit numbers, four rows side by side;
+ * where fewer are left, the last one is read again and its result not stored. What is added to each block's products does not
  * depend on q, so it meets the sum of the block's part of the vector.
  */
-export function storedRowsQ4(
-  w: usize, rowBytes: usize, rows: usize, blocks: usize, x: usize, sums: usize, minimum: i32, out: usize,
-): void {
-  const header: usize = minimum ? 4 : 2;
-  for (let r: usize = 0; r < rows; r += 4) {
-    const left = rows - r;
-    let w0 = w + r * rowBytes;
-    const d1 = left > 1 ? rowBytes : 0;
-    const d2 = left > 2 ? rowBytes << 1 : d1;
-    const d3 = left > 3 ? rowBytes * 3 : d2;
-    let a0 = f32x4.splat(0);
-    let a1 = a0, a2 = a0, a3 = a0, rest = a0;
-    let p = x;
-    for (let b: usize = 0; b < blocks; b++) {
-      let d: v128;
-      let m: v128;
-      if (minimum) {
-        const both = fourWords(w0, w0 + d1, w0 + d2, w0 + d3);
-        d = widenF16(v128.and(both, i32x4.splat(0xffff)));
-        m = widenF16(i32x4.shr_u(both, 16));
-      } else {
-        d = widenF16(v128.and(fourHalves(w0, w0 + d1, w0 + d2, w0 + d3), i32x4.splat(0xffff)));
-        m = f32x4.mul(d, f32x4.splat(-8));
-      }
-      rest = madd(m, v128.load32_splat(sums + (b << 2)), rest);
-      const w1 = w0 + header;
-      let v = v128.load(w1);
-      a0 = madd(lane0(d), f32x4.add(lowHalves(v, p), highHalves(v, p + 64)), a0);
-      v = v128.load(w1 + d1);
-      a1 = madd(lane1(d), f32x4.add(lowHalves(v, p), highHalves(v, p + 64)), a1);
-      v = v128.load(w1 + d2);
-      a2 = madd(lane2(d), f32x4.add(lowHalves(v, p), highHalves(v, p + 64)), a2);
-      v = v128.load(w1 + d3);
-      a3 = madd(lane3(d), f32x4.add(lowHalves(v, p), highHalves(v, p + 64)), a3);
-      w0 += header + 16;
-      p += 128;
-    }
-    storeUpTo(out + (r << 2), f32x4.add(fourSums(a0, a1, a2, a3), rest), left);
-  }
-}
-
-/** The same with a vector of 16-bit numbers. */
 export function storedRowsQ4I16(
   w: usize, rowBytes: usize, rows: usize, blocks: usize, x: usize, sums: usize, scales: usize, minimum: i32, out: usize,
 ): void {
