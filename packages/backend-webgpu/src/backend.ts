@@ -1,11 +1,17 @@
 /// <reference types="@webgpu/types" />
 import { bytesPerElement } from "@latentkit/core";
-import type { Backend, Slice, Storage } from "@latentkit/tensor";
+import type { Slice, Storage } from "@latentkit/tensor";
+import { type Features, featuresOf, type FeatureSwitch, without } from "./features.ts";
 import { bindingKey, bindOperands, type BindingLimits } from "./issue/operands.ts";
 import { Pipelines } from "./issue/pipelines.ts";
 import { Recorder } from "./issue/recorder.ts";
 import { Transfers } from "./issue/transfers.ts";
 import { kernelsOf } from "./kernels/index.ts";
+import { Plans } from "./kernels/matmul/choose.ts";
+import { Stopwatch } from "./tuner/stopwatch.ts";
+import { noPlans, type TunedPlans } from "./tuner/store.ts";
+import type { WebGpuBackend } from "./tuner/tune.ts";
+import { Profiler, type ProfiledBackend } from "./profile/profiler.ts";
 import { Faults } from "./device/faults.ts";
 import { BufferPool } from "./memory/pool.ts";
 import { ownStorage } from "./memory/storage.ts";
@@ -21,18 +27,33 @@ export interface WebGpuBackendOptions {
   readonly memoryLimit?: number | undefined;
   /** Bytes of one binding at most; what the device allows by default. Less for tests of split tables. */
   readonly bindingBytes?: number | undefined;
+  /** What the device offers and is not to be used. */
+  readonly off?: readonly FeatureSwitch[] | undefined;
+  /** Whether factors of matrix products may be rounded to f16, where the device has halves; not by default. */
+  readonly halves?: boolean | undefined;
+  /** Measured plans of matrix products. */
+  readonly plans?: TunedPlans | undefined;
 }
 
 /** Version of the kernels' arithmetic, for manifests. */
 const build = "wgsl-1";
 
 /** A backend over a WebGPU device, which it takes over: disposing the backend destroys the device. */
-export function createWebGpuBackend(options: WebGpuBackendOptions): Backend {
+export function createWebGpuBackend(
+  options: WebGpuBackendOptions,
+): WebGpuBackend & ProfiledBackend & { readonly gpu: GPUDevice } {
   const { device, adapter } = options;
+  const features: Features = without(featuresOf(device), options.off ?? []);
+  const plans = new Plans(features, (options.plans ?? noPlans).adapters[adapter]);
   // So that `dispose`, which the backend keeps, keeps the host.
   const kept = new Set([options.host]);
   const faults = new Faults(device);
-  const recorder = new Recorder(device);
+  const profiler = new Profiler({
+    device,
+    timestamps: features.timestamps,
+    flush: () => recorder.flush(),
+  });
+  const recorder = new Recorder(device, profiler);
   const pipelines = new Pipelines(device);
   const pool = new BufferPool({
     device,
@@ -52,6 +73,9 @@ export function createWebGpuBackend(options: WebGpuBackendOptions): Backend {
     storageBuffers: device.limits.maxStorageBuffersPerShaderStage,
   };
   const runtime: Runtime = {
+    features,
+    plans,
+    halves: (options.halves ?? false) && features.f16,
     issue(work: Issue): void {
       if (work.groups <= 0) return;
       faults.check();
@@ -71,7 +95,7 @@ export function createWebGpuBackend(options: WebGpuBackendOptions): Backend {
         () => ({
           binding,
           lanes,
-          software: device.adapterInfo.isFallbackAdapter,
+          features,
           parameters: named.map(([name, { type }]) => [name, type] as const),
           body: work.body(),
         }),
@@ -79,6 +103,8 @@ export function createWebGpuBackend(options: WebGpuBackendOptions): Backend {
       const most = device.limits.maxComputeWorkgroupsPerDimension;
       const x = Math.min(work.groups, most);
       recorder.dispatch({
+        name: work.name,
+        bytes: binding.ranges.reduce((sum, { size = 0 }) => sum + size, 0),
         pipeline,
         layout,
         bindings: binding.ranges,
@@ -128,6 +154,19 @@ export function createWebGpuBackend(options: WebGpuBackendOptions): Backend {
     write: (target: Slice, bytes: Uint8Array): void => transfers.write(target, bytes),
     read: (source: Slice): Promise<Uint8Array<ArrayBuffer>> => transfers.read(source),
     memory: () => pool.use(),
+    profiler,
+    gpu: device,
+    tuning: {
+      adapter,
+      runtime,
+      features,
+      plans,
+      stopwatch: new Stopwatch({
+        device,
+        flush: () => recorder.flush(),
+        timestamps: features.timestamps,
+      }),
+    },
     dispose(): void {
       faults.close();
       pool.dispose();

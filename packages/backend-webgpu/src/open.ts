@@ -2,7 +2,9 @@
 import { ConfigError, DeviceError } from "@latentkit/core";
 import { Device } from "@latentkit/tensor";
 import { createWebGpuBackend } from "./backend.ts";
+import { featuresToRequest, type FeatureSwitch } from "./features.ts";
 import { findGpu } from "./host.ts";
+import type { TunedPlans } from "./tuner/store.ts";
 
 /** Options of {@link openWebGpuDevice}. */
 export interface OpenWebGpuDeviceOptions {
@@ -15,12 +17,26 @@ export interface OpenWebGpuDeviceOptions {
   readonly limits?: "adapter" | "default" | undefined;
   /** Bytes of tensors and weights that the device may hold; no limit of our own by default. */
   readonly memoryLimit?: number | undefined;
+  /**
+   * `"f32"` (the default) computes matrix products in f32. `"f16"` rounds their factors to f16 on the way in, where the adapter has
+   * `shader-f16`, and by matrix units where it has those; sums stay f32. Factors above 65,504 become infinite.
+   */
+  readonly products?: "f16" | "f32" | undefined;
+  /** Plans of matrix products that `tuneMatmul` measured; those of other adapters do no harm. */
+  readonly plans?: TunedPlans | undefined;
+  /** What the adapter offers and is not to be used; for comparisons. */
+  readonly off?: readonly FeatureSwitch[] | undefined;
 }
 
 /** What an adapter is, for people and manifests. */
 export interface WebGpuDescription {
   /** Such as `"mesa llvmpipe-llvm-15-0-6-256-bits"`. */
   readonly adapter: string;
+  /** Such as `"mesa"`, `"nvidia"`; empty where the host hides it. */
+  readonly vendor: string;
+  /** Such as `"software"`, `"hopper"`; empty where the host hides it. */
+  readonly architecture: string;
+  /** The driver's own words, with its version where the host gives it; empty in browsers. */
   readonly description: string;
   /** Whether it computes on the CPU, as Mesa's llvmpipe and SwiftShader do. */
   readonly software: boolean;
@@ -45,35 +61,73 @@ export interface WebGpuLimits {
  * {@link ConfigError} `VALUE_RANGE` for a limit that is not a positive number.
  */
 export async function openWebGpuDevice(options: OpenWebGpuDeviceOptions = {}): Promise<Device> {
-  const { limits = "adapter", memoryLimit } = options;
-  if (memoryLimit !== undefined && !(memoryLimit > 0))
-    throw new ConfigError({
-      code: "VALUE_RANGE",
-      message: `openWebGpuDevice got memoryLimit = ${memoryLimit}, expected a number above 0`,
-      fix: "give the bytes that the device may hold, or leave it out",
-    });
-  const found = await requestAdapter(options.power);
-  const device = await requestDevice(found.adapter, limits);
-  const adapter = nameOf(found.adapter);
-  return new Device(createWebGpuBackend({ device, adapter, memoryLimit, host: found }));
+  checkOptions(options);
+  return (await findWebGpuAdapter(options.power)).open(options);
 }
 
 /** What {@link openWebGpuDevice} would run on. Throws as it does, where there is nothing. */
 export async function describeWebGpu(
   power?: OpenWebGpuDeviceOptions["power"],
 ): Promise<WebGpuDescription> {
-  const { adapter } = await requestAdapter(power);
+  return (await findWebGpuAdapter(power)).description;
+}
+
+/** An adapter that was found: what it is, and a device on it. */
+export interface WebGpuAdapter {
+  readonly description: WebGpuDescription;
+  /** Opens the device, which the caller disposes; once, as an adapter gives one device. Throws as {@link openWebGpuDevice} does. */
+  open(options?: Omit<OpenWebGpuDeviceOptions, "power">): Promise<Device>;
+}
+
+/**
+ * Asks the host for an adapter, for those who decide by what it is whether to open it.
+ *
+ * Throws {@link DeviceError}: `WEBGPU_UNAVAILABLE` where there is no WebGPU, `WEBGPU_NO_ADAPTER` where it finds nothing to run on.
+ */
+export async function findWebGpuAdapter(
+  power?: OpenWebGpuDeviceOptions["power"],
+): Promise<WebGpuAdapter> {
+  const found = await requestAdapter(power);
+  const description = describe(found.adapter);
+  return {
+    description,
+    async open(options = {}) {
+      checkOptions(options);
+      const { limits = "adapter", memoryLimit, off, plans } = options;
+      const device = await requestDevice(found.adapter, limits);
+      const { adapter } = description;
+      const halves = options.products === "f16";
+      return new Device(
+        createWebGpuBackend({ device, adapter, memoryLimit, host: found, off, plans, halves }),
+      );
+    },
+  };
+}
+
+function checkOptions({ memoryLimit }: OpenWebGpuDeviceOptions): void {
+  if (memoryLimit === undefined || memoryLimit > 0) return;
+  throw new ConfigError({
+    code: "VALUE_RANGE",
+    message: `openWebGpuDevice got memoryLimit = ${memoryLimit}, expected a number above 0`,
+    fix: "give the bytes that the device may hold, or leave it out",
+  });
+}
+
+function describe(adapter: GPUAdapter): WebGpuDescription {
+  const { info, limits } = adapter;
   return {
     adapter: nameOf(adapter),
-    description: adapter.info.description,
+    vendor: info.vendor,
+    architecture: info.architecture,
+    description: info.description.trim(),
     software: isSoftware(adapter),
     features: [...adapter.features].sort(),
     limits: {
-      maxStorageBuffersPerShaderStage: adapter.limits.maxStorageBuffersPerShaderStage,
-      maxStorageBufferBindingSize: adapter.limits.maxStorageBufferBindingSize,
-      maxBufferSize: adapter.limits.maxBufferSize,
-      maxComputeWorkgroupStorageSize: adapter.limits.maxComputeWorkgroupStorageSize,
-      maxComputeInvocationsPerWorkgroup: adapter.limits.maxComputeInvocationsPerWorkgroup,
+      maxStorageBuffersPerShaderStage: limits.maxStorageBuffersPerShaderStage,
+      maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
+      maxBufferSize: limits.maxBufferSize,
+      maxComputeWorkgroupStorageSize: limits.maxComputeWorkgroupStorageSize,
+      maxComputeInvocationsPerWorkgroup: limits.maxComputeInvocationsPerWorkgroup,
     },
   };
 }
@@ -105,11 +159,13 @@ export async function requestDevice(
 ): Promise<GPUDevice> {
   const { maxBufferSize, maxStorageBufferBindingSize, maxStorageBuffersPerShaderStage } =
     adapter.limits;
+  const requiredFeatures = featuresToRequest(adapter);
   try {
     return await adapter.requestDevice(
       limits === "default"
-        ? {}
+        ? { requiredFeatures }
         : {
+            requiredFeatures,
             requiredLimits: {
               maxBufferSize,
               maxStorageBufferBindingSize,

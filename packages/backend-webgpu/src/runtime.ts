@@ -2,6 +2,8 @@ import type { Slice } from "@latentkit/tensor";
 import type { Operand } from "./issue/operands.ts";
 import type { ParameterType } from "./issue/program.ts";
 import type { DType } from "@latentkit/core";
+import type { Features } from "./features.ts";
+import type { PlanSource } from "./kernels/matmul/choose.ts";
 
 /** A number that a dispatch gives its program. */
 export interface Parameter {
@@ -32,6 +34,12 @@ export interface Issue {
 
 /** What kernel families work with. */
 export interface Runtime {
+  /** What the device offers, as far as it is made use of. */
+  readonly features: Features;
+  /** Plans of matrix products: a rule's, or the tuner's where it has measured. */
+  readonly plans: PlanSource;
+  /** Whether factors of matrix products may be rounded to f16, as the caller permits and the device offers. */
+  readonly halves: boolean;
   /** Records a dispatch. */
   issue(work: Issue): void;
   /** Runs `use` with `length` elements of scratch each, which are given back afterwards. */

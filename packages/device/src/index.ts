@@ -1,3 +1,5 @@
+export { inspectWebGpu } from "./inspect.ts";
+export type { InspectWebGpuOptions, WebGpuInspection } from "./inspect.ts";
 export { openDevice } from "./open.ts";
 export type {
   DeclinedDevice,
@@ -6,3 +8,5 @@ export type {
   OpenDeviceOptions,
   OpenedDevice,
 } from "./open.ts";
+export { selfCheck } from "./self-check.ts";
+export type { CheckedOperator, SelfCheck, SelfCheckOptions } from "./self-check.ts";

@@ -51,6 +51,20 @@ test("tries a software adapter when told to, and a GPU; says so if they refuse",
   }
 });
 
+test("asks for the adapter once, and opens the one that it looked at", async () => {
+  const requestAdapter = vi.fn<(options: unknown) => Promise<unknown>>(() =>
+    Promise.resolve(adapterNamed("hopper", false)),
+  );
+  vi.stubGlobal("navigator", { hardwareConcurrency: 1, gpu: { requestAdapter } });
+  for (const asked of ["auto", "webgpu"] as const) {
+    requestAdapter.mockClear();
+    const opening = openDevice(asked, { cpu, webgpu: { power: "low-power" } });
+    if (asked === "webgpu") await expect(opening).rejects.toMatchObject({ code: "WEBGPU_REFUSED" });
+    else (await opening).device[Symbol.dispose]();
+    expect(requestAdapter.mock.calls).toEqual([[{ powerPreference: "low-power" }]]);
+  }
+});
+
 test("does not go on to the CPU when WebGPU was asked for by name", async () => {
   hostWith(null);
   await expect(openDevice("webgpu")).rejects.toMatchObject({ code: "WEBGPU_NO_ADAPTER" });

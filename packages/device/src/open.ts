@@ -49,7 +49,10 @@ export async function openDevice(
   options: OpenDeviceOptions = {},
 ): Promise<OpenedDevice> {
   if (asked === "cpu") return onCpu(asked, "it was asked for", [], options);
-  if (asked === "webgpu") return onWebGpu(asked, "it was asked for", options);
+  if (asked === "webgpu") {
+    const { openWebGpuDevice } = await import("@latentkit/backend-webgpu");
+    return onWebGpu(await openWebGpuDevice(options.webgpu), asked, "it was asked for");
+  }
   if (asked !== "auto")
     throw new ConfigError({
       code: "DEVICE_UNKNOWN",
@@ -57,10 +60,11 @@ export async function openDevice(
       fix: 'give one of these names, or none for "auto"',
     });
   try {
-    const { describeWebGpu } = await import("@latentkit/backend-webgpu");
-    const { adapter, software } = await describeWebGpu(options.webgpu?.power);
+    const { findWebGpuAdapter } = await import("@latentkit/backend-webgpu");
+    const found = await findWebGpuAdapter(options.webgpu?.power);
+    const { adapter, software } = found.description;
     if (!software || options.software === true)
-      return await onWebGpu(asked, `WebGPU has the adapter ${adapter}`, options);
+      return onWebGpu(await found.open(options.webgpu), asked, `WebGPU has the adapter ${adapter}`);
     const why = `the adapter ${adapter} is software, which is slower than WebAssembly`;
     return await onCpu(asked, why, [{ kind: "webgpu", code: "SOFTWARE_ADAPTER", why }], options);
   } catch (fault) {
@@ -87,12 +91,6 @@ async function onCpu(
   return { device: await openCpuDevice(cpu), report: { asked, chosen: "cpu", why, declined } };
 }
 
-async function onWebGpu(
-  asked: DeviceChoice,
-  why: string,
-  { webgpu }: OpenDeviceOptions,
-): Promise<OpenedDevice> {
-  const { openWebGpuDevice } = await import("@latentkit/backend-webgpu");
-  const device = await openWebGpuDevice(webgpu);
+function onWebGpu(device: Device, asked: DeviceChoice, why: string): OpenedDevice {
   return { device, report: { asked, chosen: "webgpu", why, declined: [] } };
 }

@@ -1,4 +1,5 @@
 import type { Binding, Placed, Slot } from "./operands.ts";
+import type { Features } from "../features.ts";
 import { withLibrary } from "../wgsl/library.ts";
 
 /** The type of a parameter in WGSL. */
@@ -10,8 +11,8 @@ export interface ProgramText {
   /** In the order of the words that a dispatch gives. */
   readonly parameters: readonly (readonly [name: string, type: ParameterType])[];
   readonly lanes: number;
-  /** Whether a processor runs it in place of a GPU. */
-  readonly software: boolean;
+  /** Whether a processor runs it in place of a GPU, and whether reductions go by subgroups. */
+  readonly features: Pick<Features, "software" | "subgroups">;
   /** Defines `fn run(group: u32, lane: u32)`, which is called for each invocation of each workgroup. */
   readonly body: string;
 }
@@ -24,21 +25,21 @@ export interface ProgramText {
  * 4 bytes are written by words instead: `word_NAME(w)`, `set_word_NAME(w, bits)`, `w` counted from the start of the binding,
  * where element i lies at `p.at_NAME + i` elements.
  */
-export function programText({ binding, parameters, lanes, software, body }: ProgramText): string {
+export function programText({ binding, parameters, lanes, features, body }: ProgramText): string {
   const { slots, placed, segmentWords } = binding;
   const fields = parameters.map(([name, type]) => `  ${name}: ${type},`).join("\n");
   const accessors = placed.map((operand) =>
     accessorsOf(operand, slots[operand.slot], segmentWords),
   );
-  const own = `${accessors.join("\n")}\n${body}`;
-  return `struct Parameters {
+  const own = withLibrary(`${accessors.join("\n")}\n${body}`, features.subgroups);
+  return `${extensions(own)}struct Parameters {
 ${fields}
 }
 @group(0) @binding(0) var<uniform> p: Parameters;
 const LANES = ${lanes}u;
-const SOFTWARE = ${software};
+const SOFTWARE = ${features.software};
 ${declarations(slots)}
-${withLibrary(own)}
+${own}
 @compute @workgroup_size(LANES)
 fn main(
   @builtin(workgroup_id) id: vec3u,
@@ -50,6 +51,24 @@ fn main(
   run(group, lane);
 }
 `;
+}
+
+/** Where tiles lie follows from an invocation's number, of which the compiler does not know that subgroups share it. */
+const warnings: Readonly<Record<string, string>> = {
+  chromium_experimental_subgroup_matrix: "diagnostic(off, chromium.subgroup_matrix_uniformity);\n",
+};
+
+/** The language extensions that a text makes use of, by the words that only they have. */
+function extensions(text: string): string {
+  const used: readonly (readonly [RegExp, string])[] = [
+    [/\bf16\b/, "f16"],
+    [/\bsubgroup[A-Z_]/, "subgroups"],
+    [/\bsubgroup_matrix_/, "chromium_experimental_subgroup_matrix"],
+  ];
+  return used
+    .filter(([word]) => word.test(text))
+    .map(([, name]) => `enable ${name};\n${warnings[name] ?? ""}`)
+    .join("");
 }
 
 function declarations(slots: readonly Slot[]): string {

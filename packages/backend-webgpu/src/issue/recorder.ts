@@ -1,5 +1,6 @@
 /// <reference types="@webgpu/types" />
 import { GPUBufferUsageBits } from "../memory/pool.ts";
+import type { Profiler } from "../profile/profiler.ts";
 
 /** Commands go to the device after this many dispatches at the latest, so that it has work while the host records. */
 const dispatchesPerBatch = 256;
@@ -11,6 +12,9 @@ const bindGroupsKept = 4096;
 
 /** One dispatch, ready to be recorded. */
 export interface Dispatch {
+  /** Of the kernel, and the bytes of all ranges that it binds; for profiles. */
+  readonly name: string;
+  readonly bytes: number;
   readonly pipeline: GPUComputePipeline;
   readonly layout: GPUBindGroupLayout;
   /** Bindings 1, 2 and so on; 0 holds the parameters. */
@@ -26,6 +30,7 @@ export interface Dispatch {
  */
 export class Recorder {
   readonly #device: GPUDevice;
+  readonly #profiler: Profiler;
   readonly #arena: GPUBuffer;
   readonly #host: Uint32Array<ArrayBuffer> = new Uint32Array(arenaBytes / 4);
   readonly #alignment: number;
@@ -38,8 +43,9 @@ export class Recorder {
   #encoder: GPUCommandEncoder | null = null;
   #pass: GPUComputePassEncoder | null = null;
 
-  constructor(device: GPUDevice) {
+  constructor(device: GPUDevice, profiler: Profiler) {
     this.#device = device;
+    this.#profiler = profiler;
     this.#alignment = device.limits.minUniformBufferOffsetAlignment;
     this.#arena = device.createBuffer({
       size: arenaBytes,
@@ -48,7 +54,7 @@ export class Recorder {
   }
 
   /** Records a dispatch behind all others. */
-  dispatch({ pipeline, layout, bindings, words, workgroups }: Dispatch): void {
+  dispatch({ name, bytes, pipeline, layout, bindings, words, workgroups }: Dispatch): void {
     const byteLength = words.byteLength;
     if (this.#arenaEnd + byteLength > arenaBytes || this.#dispatches >= dispatchesPerBatch)
       this.flush();
@@ -57,10 +63,14 @@ export class Recorder {
     this.#arenaEnd = Math.ceil((at + byteLength) / this.#alignment) * this.#alignment;
     this.#dispatches++;
     for (const { buffer } of bindings) this.#used.add(buffer);
-    const pass = this.#computePass();
+    const timestampWrites = this.#profiler.time(name, bytes);
+    if (timestampWrites !== undefined) this.#endPass();
+    const pass = this.#computePass(timestampWrites);
     pass.setPipeline(pipeline);
     pass.setBindGroup(0, this.#bindGroup(layout, bindings, byteLength), [at]);
     pass.dispatchWorkgroups(workgroups[0], workgroups[1]);
+    // The device's clock is read where passes begin and end.
+    if (timestampWrites !== undefined) this.#endPass();
   }
 
   /** Forgets bind groups: buffers are about to be destroyed. */
@@ -70,8 +80,7 @@ export class Recorder {
 
   /** Records a copy; offsets and size are multiples of 4 bytes. */
   copy(from: GPUBuffer, fromByte: number, to: GPUBuffer, toByte: number, byteLength: number): void {
-    this.#pass?.end();
-    this.#pass = null;
+    this.#endPass();
     this.#commands().copyBufferToBuffer(from, fromByte, to, toByte, byteLength);
     this.#used.add(from).add(to);
   }
@@ -86,9 +95,9 @@ export class Recorder {
   flush(): void {
     const encoder = this.#encoder;
     if (encoder === null) return;
-    this.#pass?.end();
-    this.#pass = null;
+    this.#endPass();
     this.#encoder = null;
+    const readTimes = this.#profiler.resolve(encoder);
     if (this.#arenaEnd > 0)
       this.#device.queue.writeBuffer(
         this.#arena,
@@ -98,6 +107,7 @@ export class Recorder {
         Math.min(this.#arenaEnd / 4, arenaBytes / 4),
       );
     this.#device.queue.submit([encoder.finish()]);
+    readTimes?.();
     this.#arenaEnd = 0;
     this.#dispatches = 0;
     this.#used.clear();
@@ -138,8 +148,15 @@ export class Recorder {
     return this.#encoder;
   }
 
-  #computePass(): GPUComputePassEncoder {
-    this.#pass ??= this.#commands().beginComputePass();
+  #computePass(timestampWrites: GPUComputePassTimestampWrites | undefined): GPUComputePassEncoder {
+    this.#pass ??= this.#commands().beginComputePass(
+      timestampWrites === undefined ? {} : { timestampWrites },
+    );
     return this.#pass;
+  }
+
+  #endPass(): void {
+    this.#pass?.end();
+    this.#pass = null;
   }
 }
