@@ -18,6 +18,7 @@ import { sparseBench } from "./sparse.bench.ts";
 import { storedBench } from "./stored.bench.ts";
 import { trainLmBench } from "./train-lm.bench.ts";
 import { wasmGemmBench } from "./wasm-gemm.bench.ts";
+import { webGpuGemmBench } from "./webgpu-gemm.bench.ts";
 
 const benches: readonly Bench[] = [
   gemmBench,
@@ -37,6 +38,7 @@ const benches: readonly Bench[] = [
   loadBench,
   saeTrainingBench,
   trainLmBench,
+  webGpuGemmBench,
 ];
 
 /** `npm run bench -- [FILTER] [--json FILE]`: prints a row per case, beside its peer where `PEER_PYTHON` gives one. */

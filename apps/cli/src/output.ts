@@ -20,7 +20,11 @@ export function printResult(
     terminal.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
     return;
   }
-  const { columns, rows, footer } = table();
+  printTable(terminal, table());
+}
+
+/** Prints a table, and its last line if it has one. */
+export function printTable(terminal: Terminal, { columns, rows, footer }: Table): void {
   terminal.stdout.write(
     `${renderTable(
       columns.map((name) => ({ name })),
