@@ -1,3 +1,35 @@
+export { chooseRates } from "./compare/choose.ts";
+export type { Choice, Trial, TriedRate } from "./compare/choose.ts";
+export { compareRows } from "./compare/compare-rows.ts";
+export { comparisonSchema, parseComparison } from "./compare/config.ts";
+export type { ComparedArchitecture, Comparison, ComparisonTuning } from "./compare/config.ts";
+export { claimsTable, comparisonMarkdown, comparisonTables } from "./compare/markdown.ts";
+export type { ComparisonTable } from "./compare/markdown.ts";
+export { renderComparison } from "./compare/page.ts";
+export {
+  comparedMetrics,
+  comparisonResultSchema,
+  parseComparisonResult,
+} from "./compare/result.ts";
+export type {
+  AdjustedDifference,
+  ArchitectureDifference,
+  ClaimOutcome,
+  ComparedMetric,
+  ComparedPoint,
+  ComparedRow,
+  ComparisonResult,
+  LevelDifference,
+  MetricDifference,
+  NullOfLabels,
+} from "./compare/result.ts";
+export { commonRange, spacedLevels, valueAtL0 } from "./compare/statistics/at-equal-l0.ts";
+export type { CurvePoint } from "./compare/statistics/at-equal-l0.ts";
+export { holm } from "./compare/statistics/holm.ts";
+export { labelPermutation } from "./compare/statistics/label-permutation.ts";
+export type { LabelPermutation } from "./compare/statistics/label-permutation.ts";
+export { pairedDifference } from "./compare/statistics/paired-difference.ts";
+export type { PairedDifference } from "./compare/statistics/paired-difference.ts";
 export { densityHistogram } from "./densities.ts";
 export type { DensityHistogram } from "./densities.ts";
 export type { SuiteDocuments } from "./documents.ts";

@@ -3,13 +3,15 @@ import { readJson } from "@latentkit/loaders/node";
 import { metricsCells, metricsColumns, parseSuite, planSuite } from "@latentkit/suite";
 import { runSuite, type SuiteRun } from "@latentkit/suite/node";
 import type { Command } from "commander";
-import { dirname, resolve } from "node:path";
+import { dirname } from "node:path";
 import { z } from "zod";
 import { openModel } from "../open-model.ts";
 import { commonSchema, parseOptions, withCommonOptions } from "../options.ts";
 import { printResult } from "../output.ts";
 import { runStage } from "../stage.ts";
+import { addSuiteCompare } from "./suite-compare.ts";
 import { openSuiteDocuments } from "../suite/documents.ts";
+import { suiteModel } from "../suite/model.ts";
 import type { Terminal } from "../terminal.ts";
 
 const schema = z.object({
@@ -21,6 +23,7 @@ const schema = z.object({
 
 export function addSuite(program: Command, terminal: Terminal): void {
   const suite = program.command("suite").description("Train and measure many SAEs.");
+  addSuiteCompare(suite, terminal);
   withCommonOptions(
     suite
       .command("run")
@@ -36,7 +39,7 @@ export function addSuite(program: Command, terminal: Terminal): void {
     const { signal } = terminal;
     const config = parseSuite(await readJson(path, z.unknown()), path);
     const documents = await openSuiteDocuments(config, dirname(path), signal);
-    using open = await openModel(modelOf(options.model, config.model, path), terminal, options);
+    using open = await openModel(suiteModel(options.model, config.model, path), terminal, options);
     const { saes } = planSuite(config, open.model.config);
     const stage = {
       title: `suite of ${saes.length} SAEs`,
@@ -67,17 +70,5 @@ export function addSuite(program: Command, terminal: Terminal): void {
       fix: `${first.error.fix}; the other SAEs are done`,
       cause: first.error,
     });
-  });
-}
-
-/** The flag's model, or the one that the suite's file names, from where that lies. */
-function modelOf(flag: string | undefined, named: string | undefined, path: string): string {
-  if (flag !== undefined) return flag;
-  if (named !== undefined) return named === "random" ? named : resolve(dirname(path), named);
-  throw new ConfigError({
-    code: "SUITE_MODEL",
-    message: "neither --model nor the suite's file names a model",
-    fix: 'give --model, or put "model" into the file',
-    where: path,
   });
 }

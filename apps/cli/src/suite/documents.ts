@@ -16,7 +16,7 @@ const sampled = 64;
  * @throws IoError `TEXT_UNREADABLE`
  */
 export async function openSuiteDocuments(
-  { text }: Suite,
+  { text }: Pick<Suite, "text">,
   folder: string,
   signal: AbortSignal,
 ): Promise<SuiteDocuments> {
