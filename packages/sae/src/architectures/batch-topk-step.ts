@@ -66,20 +66,23 @@ export async function batchTopKStep(
   const { dSae } = config;
   const [batch = 0] = x.shape;
   const auxiliary = auxiliaryOf(config, step.dead, parameters.decoderBias.size);
-  const allowed =
+  using allowed =
     auxiliary === null ? null : device.tensor(Int32Array.from(auxiliary.dead), [dSae]);
-  const firing = device.zeros([dSae], "i32");
-  const own = device.scope(() => blockOf(step, 0, batch));
+  using firing = device.zeros([dSae], "i32");
+  const { own, pre } = device.scope(() => {
+    const block = blockOf(step, 0, batch);
+    return { own: block, pre: linear(block.input, parameters.encoderRows, parameters.encoderBias) };
+  });
   const { input, wanted } = own;
-  const pre = linear(input, parameters.encoderRows, parameters.encoderBias);
-  const owned: Tensor[] = [firing, input, wanted, pre, ...(allowed === null ? [] : [allowed])];
+  const owned: Tensor[] = [input, wanted, pre];
   try {
     const selected = await select(pre, config.k, selectBy);
+    owned.push(selected.counts, selected.indices, selected.values);
     const rows =
       selectBy === null
         ? selected
         : selected.withValues(device.scope(() => relu(sparseGather(selected, pre))));
-    owned.push(rows.counts, rows.indices, rows.values, selected.values);
+    owned.push(rows.values);
     const figures = device.scope(() => {
       const { error, losses } =
         prefixes === null ? addWhole(step, rows, own) : addPrefixes(step, { rows, own, prefixes });

@@ -55,8 +55,8 @@ async function gatedStep(step: GradientStep): Promise<StepResult> {
   const { dSae } = step.config;
   const batch = x.shape[0] ?? 0;
   const [gateBias, magnitudeScale] = [extra(step, "gate_bias"), extra(step, "magnitude_scale")];
-  const firing = device.zeros([dSae], "i32");
-  const zero = device.zeros([dSae]);
+  using firing = device.zeros([dSae], "i32");
+  using zero = device.zeros([dSae]);
   const squared: Tensor[] = [];
   const penalties: Tensor[] = [];
   const auxiliaries: Tensor[] = [];
@@ -81,7 +81,7 @@ async function gatedStep(step: GradientStep): Promise<StepResult> {
       firing: await firing.integers(),
     };
   } finally {
-    for (const tensor of [...squared, ...penalties, ...auxiliaries, firing, zero]) tensor.dispose();
+    for (const tensor of [...squared, ...penalties, ...auxiliaries]) tensor.dispose();
   }
 }
 

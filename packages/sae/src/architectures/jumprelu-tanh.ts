@@ -69,8 +69,8 @@ async function tanhStep(step: GradientStep): Promise<StepResult> {
   // As above.
   const config = step.config as JumpReluTanhTrainConfig;
   const batch = x.shape[0] ?? 0;
-  const firing = device.zeros([config.dSae], "i32");
-  const reached = reachedOf(step, config);
+  using firing = device.zeros([config.dSae], "i32");
+  using reached = reachedOf(step, config);
   const squared: Tensor[] = [];
   const penalties: Tensor[] = [];
   const auxiliaries: Tensor[] = [];
@@ -94,8 +94,7 @@ async function tanhStep(step: GradientStep): Promise<StepResult> {
       firing: await firing.integers(),
     };
   } finally {
-    for (const tensor of [...squared, ...penalties, ...auxiliaries, firing, reached])
-      tensor?.dispose();
+    for (const tensor of [...squared, ...penalties, ...auxiliaries]) tensor.dispose();
   }
 }
 

@@ -68,7 +68,7 @@ async function gradients(step: GradientStep): Promise<StepResult> {
   // The registry hands each architecture its own member of the union.
   const config = step.config as JumpReluTrainConfig;
   const batch = x.shape[0] ?? 0;
-  const firing = device.zeros([config.dSae], "i32");
+  using firing = device.zeros([config.dSae], "i32");
   const penalty = l0PenaltyOf(step, config);
   const squared: Tensor[] = [];
   const squares: Tensor[] = [];
@@ -95,7 +95,7 @@ async function gradients(step: GradientStep): Promise<StepResult> {
       firing: counts,
     };
   } finally {
-    for (const tensor of [...squared, ...squares, firing, penalty.ofSum]) tensor?.dispose();
+    for (const tensor of [...squared, ...squares, penalty.ofSum]) tensor?.dispose();
   }
 }
 

@@ -141,7 +141,7 @@ async function pursuitStep(step: GradientStep): Promise<StepResult> {
   const config = step.config as MatchingPursuitTrainConfig;
   const [batch = 0, dIn = 0] = x.shape;
   const limit = config.maxIterations ?? dIn;
-  const firing = device.zeros([config.dSae], "i32");
+  using firing = device.zeros([config.dSae], "i32");
   const squared: Tensor[] = [];
   try {
     for (const [start, end] of rowBlocks(batch, blockRows)) {
@@ -163,7 +163,7 @@ async function pursuitStep(step: GradientStep): Promise<StepResult> {
       firing: await firing.integers(),
     };
   } finally {
-    for (const tensor of [...squared, firing]) tensor.dispose();
+    for (const tensor of squared) tensor.dispose();
   }
 }
 

@@ -41,8 +41,8 @@ export async function reluStep(
   const { device, parameters, gradients, x, blockRows } = step;
   const { dSae } = step.config;
   const batch = x.shape[0] ?? 0;
-  const firing = device.zeros([dSae], "i32");
-  const zero = device.zeros([dSae]);
+  using firing = device.zeros([dSae], "i32");
+  using zero = device.zeros([dSae]);
   const squared: Tensor[] = [];
   const sums: Tensor[][] = [];
   try {
@@ -78,6 +78,6 @@ export async function reluStep(
       sums: totals,
     };
   } finally {
-    for (const tensor of [...squared, ...sums.flat(), firing, zero]) tensor.dispose();
+    for (const tensor of [...squared, ...sums.flat()]) tensor.dispose();
   }
 }

@@ -46,10 +46,10 @@ export async function topKStep(
   const [batch = 0] = x.shape;
   const dOut = parameters.decoderBias.size;
   const auxiliary = auxiliaryOf(config, step.dead, dOut);
-  const allowed =
+  using allowed =
     auxiliary === null ? null : device.tensor(Int32Array.from(auxiliary.dead), [config.dSae]);
-  const firing = device.zeros([config.dSae], "i32");
-  const errorSum = device.zeros([dOut]);
+  using firing = device.zeros([config.dSae], "i32");
+  using errorSum = device.zeros([dOut]);
   const squared: Tensor[] = [];
   const kept: AuxiliaryBlock[] = [];
   try {
@@ -92,7 +92,7 @@ export async function topKStep(
       firing: await firing.integers(),
     };
   } finally {
-    for (const tensor of [...squared, firing, errorSum, allowed]) tensor?.dispose();
+    for (const tensor of squared) tensor.dispose();
     for (const { rows, error, input } of kept)
       for (const owned of [rows, error, input]) owned.dispose();
   }

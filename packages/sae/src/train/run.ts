@@ -93,12 +93,15 @@ export class TrainingRun implements Disposable {
     const saved = (await checkpoints?.load()) ?? null;
     if (saved === null) {
       const statistics = await stream.statistics(config.normalisationTokens, layout);
-      const parameters = initialParameters(device, config, {
-        layout,
-        firstBatch: await firstTargets(stream, config, layout, statistics),
-        rowNorm: architecture.decoderRows?.(config).initialNorm,
-      });
-      const model = new Trainables(device, config, parameters, architecture, layout.centred);
+      const firstBatch = await firstTargets(stream, config, layout, statistics);
+      const rowNorm = architecture.decoderRows?.(config).initialNorm;
+      const model = Trainables.make(
+        device,
+        config,
+        () => initialParameters(device, config, { layout, firstBatch, rowNorm }),
+        architecture,
+        layout.centred,
+      );
       return new TrainingRun(options, model, statistics, null);
     }
     const where = checkpoints?.name ?? "checkpoint";
@@ -115,14 +118,15 @@ export class TrainingRun implements Disposable {
     // Throws where the state is one of other activations.
     stream.batches.restore(state.batches);
     // The bias is restored right after, so no batch is needed to start it from.
-    const model = new Trainables(
+    const model = Trainables.make(
       device,
       config,
-      initialParameters(
-        device,
-        { ...config, decoderBias: "zero" },
-        { layout, firstBatch: new Float32Array(0) },
-      ),
+      () =>
+        initialParameters(
+          device,
+          { ...config, decoderBias: "zero" },
+          { layout, firstBatch: new Float32Array(0) },
+        ),
       architecture,
       layout.centred,
     );

@@ -1,12 +1,12 @@
 import { arrayBatches } from "@latentkit/activations";
-import type { ProgressEvent } from "@latentkit/core";
+import { DeviceError, type ProgressEvent } from "@latentkit/core";
 import { createReferenceBackend, Device } from "@latentkit/tensor";
 import { expectNoLeaks, registerMatchers } from "@latentkit/tensor/testing";
 import { fc, test } from "@fast-check/vitest";
 import { afterAll, describe, expect, it } from "vitest";
 import { Sae } from "../sae.ts";
 import { randomStep } from "../testing/random-parameters.ts";
-import { smallRun } from "../testing/small-run.ts";
+import { smallRun, smallRunKinds } from "../testing/small-run.ts";
 import { foldForExport } from "./fold.ts";
 import { geometricMedian, initialDecoder } from "./initialise.ts";
 import { StatisticsSums, streamStatistics } from "./normalise.ts";
@@ -62,6 +62,44 @@ describe("trainSae", () => {
     expect(history.points.at(-1)).toMatchObject({ presentations: 224, uniqueTokens: 224 });
     sae.dispose();
   });
+
+  it.each(smallRunKinds)(
+    "gives back all that it took, whichever allocation fails: %s",
+    async (kind) => {
+      const backend = createReferenceBackend();
+      let left = Number.POSITIVE_INFINITY;
+      const fragile = new Device({
+        ...backend,
+        allocate(byteLength: number) {
+          if (--left < 0) {
+            throw new DeviceError({
+              code: "DEVICE_OUT_OF_MEMORY",
+              message: "no memory is left",
+              fix: "free some",
+            });
+          }
+          return backend.allocate(byteLength);
+        },
+      });
+      let failures = 0;
+      for (let allocation = 0; ; allocation++) {
+        left = allocation;
+        const ended = await trainSae(smallRun(kind, fragile, 1)).then(
+          ({ sae }) => sae,
+          (error: unknown) => error,
+        );
+        if (ended instanceof Sae) {
+          ended.dispose();
+          break;
+        }
+        failures++;
+        expect(ended).toMatchObject({ code: "DEVICE_OUT_OF_MEMORY" });
+        expect(fragile.memory().liveBytes, `allocation ${allocation}`).toBe(0);
+      }
+      expect(failures).toBeGreaterThan(20);
+      fragile.dispose();
+    },
+  );
 
   it("counts unique tokens apart from presentations once it repeats itself", async () => {
     const { sae, history } = await trainSae(smallRun("topk", device, 12));

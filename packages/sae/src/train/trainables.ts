@@ -9,7 +9,7 @@ import {
   mul,
   normalizeRows,
   removeParallelRows,
-  type Tensor,
+  Tensor,
 } from "@latentkit/tensor";
 import type { SaeTensors } from "../weights.ts";
 import type { CheckpointTensor } from "./checkpoint.ts";
@@ -44,16 +44,30 @@ export class Trainables implements Disposable {
   readonly #trained: readonly Trained[];
 
   /**
-   * Parameters as they start (see {@link initialParameters}); theirs are the tensors from now on.
+   * Trainables of the parameters that `start` makes. Where memory runs out midway, all that was taken is given back.
    *
    * @param centred whether the encoder sees x - b_dec
    */
-  constructor(
+  static make(
+    device: Device,
+    config: TrainConfig,
+    start: () => SaeTensors,
+    architecture: Pick<TrainingArchitecture, "decoderRows" | "extras" | "tied">,
+    centred = true,
+  ): Trainables {
+    return device.scope(() => {
+      const made = new Trainables(device, config, start(), architecture, centred);
+      for (const tensor of made.#tensors()) device.keep(tensor);
+      return made;
+    });
+  }
+
+  private constructor(
     device: Device,
     config: TrainConfig,
     parameters: SaeTensors,
     architecture: Pick<TrainingArchitecture, "decoderRows" | "extras" | "tied">,
-    centred = true,
+    centred: boolean,
   ) {
     this.device = device;
     this.config = config;
@@ -202,10 +216,21 @@ export class Trainables implements Disposable {
   }
 
   dispose(): void {
-    for (const { value, gradient, first, second } of this.#trained)
-      for (const tensor of [value, gradient, first, second]) tensor?.dispose();
-    for (const tensor of [...Object.values(this.parameters), ...Object.values(this.gradients)])
-      tensor?.dispose();
+    for (const tensor of this.#tensors()) tensor.dispose();
+  }
+
+  *#tensors(): Generator<Tensor> {
+    const all = [
+      ...this.#trained.flatMap(({ value, gradient, first, second }) => [
+        value,
+        gradient,
+        first,
+        second,
+      ]),
+      ...Object.values(this.parameters),
+      ...Object.values(this.gradients),
+    ];
+    for (const tensor of all) if (tensor instanceof Tensor) yield tensor;
   }
 
   [Symbol.dispose](): void {
