@@ -1,17 +1,8 @@
-import { existsSync } from "node:fs";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
-import { type Browser, chromium } from "playwright-core";
+import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-
-const executablePath = process.env["CHROMIUM_PATH"] ?? "/usr/bin/chromium";
-const missing = !existsSync(executablePath);
-if (missing && process.env["CI"] !== "true")
-  process.stderr.write(
-    `skipping the engine's browser tests: no Chromium at ${executablePath} (set CHROMIUM_PATH)\n`,
-  );
+import { launchChromium, serveSite, withoutChromium } from "../support/chromium.ts";
 
 /** What runs in the page and in the worker: training steps of a small network, and what the device says of itself. */
 const program = `
@@ -43,10 +34,9 @@ interface Outcome {
   readonly isolated: boolean;
 }
 
-describe.skipIf(missing && process.env["CI"] !== "true")("the CPU engine in Chromium", () => {
+describe.skipIf(withoutChromium("the engine's browser tests"))("the CPU engine in Chromium", () => {
   let browser: Browser;
-  let server: Server;
-  let address: string;
+  let server: Awaited<ReturnType<typeof serveSite>>;
 
   beforeAll(async () => {
     const bundle = async (tail: string): Promise<string> => {
@@ -65,52 +55,26 @@ describe.skipIf(missing && process.env["CI"] !== "true")("the CPU engine in Chro
       });
       return outputFiles[0]?.text ?? "";
     };
-    const files: Readonly<Record<string, readonly [type: string, text: string]>> = {
-      "/": ["text/html", "<!doctype html><title>engine</title>"],
-      "/page.js": ["text/javascript", await bundle("globalThis.runEngine = run;")],
-      "/worker.js": [
-        "text/javascript",
-        await bundle(
-          "run().then((r) => postMessage(r), (e) => postMessage({ failed: String(e) }));",
-        ),
-      ],
+    const files: Readonly<Record<string, string>> = {
+      "/index.html": "<!doctype html><title>engine</title>",
+      "/page.js": await bundle("globalThis.runEngine = run;"),
+      "/worker.js": await bundle(
+        "run().then((r) => postMessage(r), (e) => postMessage({ failed: String(e) }));",
+      ),
     };
-    server = createServer((request, response) => {
-      const url = new URL(request.url ?? "/", "http://localhost");
-      const [type, text] = files[url.pathname] ?? ["text/plain", ""];
-      response.setHeader("content-type", type);
-      if (url.searchParams.has("isolated")) {
-        response.setHeader("cross-origin-opener-policy", "same-origin");
-        response.setHeader("cross-origin-embedder-policy", "require-corp");
-      }
-      response.end(text);
-    });
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    // A listening TCP server has an address of this form.
-    address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    browser = await chromium.launch({
-      executablePath,
-      args: [
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-      ],
-    });
+    server = await serveSite((path) => Promise.resolve(files[path] ?? null));
+    browser = await launchChromium({ webgpu: false });
   });
   afterAll(async () => {
     await browser?.close();
-    await new Promise((resolve) => server.close(resolve));
+    await server[Symbol.asyncDispose]();
   });
 
   async function runIn(where: "page" | "worker", isolated: boolean): Promise<Outcome> {
     const query = isolated ? "?isolated" : "";
     const page = await browser.newPage();
     try {
-      await page.goto(`${address}/${query}`);
+      await page.goto(`${server.address}${query}`);
       // Text: these tests are compiled without the DOM's types.
       return await page.evaluate<Outcome>(
         where === "page"

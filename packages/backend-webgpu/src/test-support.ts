@@ -1,15 +1,25 @@
 /// <reference types="@webgpu/types" />
-import { LatentkitError } from "@latentkit/core";
+import { DeviceError, LatentkitError } from "@latentkit/core";
 import { Device } from "@latentkit/tensor";
 import { createWebGpuBackend } from "./backend.ts";
 import type { FeatureSwitch } from "./features.ts";
 import { nameOf, requestAdapter, requestDevice } from "./open.ts";
 import type { TunedPlans } from "./tuner/store.ts";
 
-/** Why tests on a device are left out, or null: with CI=true or REQUIRE_GPU=1 a missing adapter is a failure and not a reason. */
-export async function reasonToSkip(): Promise<string | null> {
+/**
+ * Why tests on a device are left out, or null: with CI=true or REQUIRE_GPU=1 a missing adapter, or one without a feature that the
+ * tests are of, is a failure and not a reason.
+ */
+export async function reasonToSkip(feature?: GPUFeatureName): Promise<string | null> {
   try {
-    await requestAdapter(undefined);
+    const { adapter } = await requestAdapter(undefined);
+    if (feature !== undefined && !adapter.features.has(feature)) {
+      throw new DeviceError({
+        code: "WEBGPU_UNAVAILABLE",
+        message: `the adapter has no ${feature}`,
+        fix: "test on an adapter that has it, such as Mesa's llvmpipe",
+      });
+    }
     return null;
   } catch (error) {
     if (!LatentkitError.isInstance(error)) throw error;

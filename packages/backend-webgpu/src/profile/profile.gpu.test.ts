@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { type Opened, openForTest, reasonToSkip } from "../test-support.ts";
 import { profileWebGpu } from "./profile.ts";
 
-const skip = await reasonToSkip();
+const skip = await reasonToSkip("timestamp-query");
 
 describe.skipIf(skip !== null)("a profile on WebGPU", () => {
   const open: Opened[] = [];
@@ -17,9 +17,8 @@ describe.skipIf(skip !== null)("a profile on WebGPU", () => {
     for (const { device } of open.splice(0)) device.dispose();
   });
 
-  it("counts every dispatch, over several batches, and gives the numbers that come without it", async (context) => {
-    const { device, gpu } = await opened({});
-    if (!gpu.features.has("timestamp-query")) context.skip("the adapter has no timestamp-query");
+  it("counts every dispatch, over several batches, and gives the numbers that come without it", async () => {
+    const { device } = await opened({});
     const work = async (turns: number): Promise<number> => {
       using sum = device.scope(() => {
         let value = device.full([64], 0);
@@ -45,9 +44,8 @@ describe.skipIf(skip !== null)("a profile on WebGPU", () => {
     expectNoLeaks(device);
   });
 
-  it("takes longer for 16,384 times the elements", async (context) => {
-    const { device, gpu } = await opened({});
-    if (!gpu.features.has("timestamp-query")) context.skip("the adapter has no timestamp-query");
+  it("takes longer for 16,384 times the elements", async () => {
+    const { device } = await opened({});
     const seconds = async (size: number): Promise<number> => {
       using x = device.full([size], 1);
       const { deviceSeconds } = await profileWebGpu(device, async () => {
@@ -68,9 +66,8 @@ describe.skipIf(skip !== null)("a profile on WebGPU", () => {
     });
   });
 
-  it("says that a profile is running, and hands on what the work throws", async (context) => {
-    const { device, gpu } = await opened({});
-    if (!gpu.features.has("timestamp-query")) context.skip("the adapter has no timestamp-query");
+  it("says that a profile is running, and hands on what the work throws", async () => {
+    const { device } = await opened({});
     const nested = profileWebGpu(device, () => profileWebGpu(device, () => expect.unreachable()));
     await expect(nested).rejects.toMatchObject({ code: "PROFILE_RUNNING" });
     const fault = new RangeError("by the work");
@@ -80,9 +77,8 @@ describe.skipIf(skip !== null)("a profile on WebGPU", () => {
     expect((await profileWebGpu(device, () => 7)).result).toBe(7);
   });
 
-  it("fails with the device's code when it is lost meanwhile", async (context) => {
+  it("fails with the device's code when it is lost meanwhile", async () => {
     const { device, gpu } = await opened({});
-    if (!gpu.features.has("timestamp-query")) context.skip("the adapter has no timestamp-query");
     using x = device.full([16], 1);
     const lost = profileWebGpu(device, async () => {
       gpu.destroy();

@@ -1,9 +1,4 @@
-import {
-  type ActivationBatches,
-  type ActivationStore,
-  heldOutRows,
-  shardBatches,
-} from "@latentkit/activations";
+import { type ActivationStore, heldOutRows } from "@latentkit/activations";
 import { harvestSites, openActivations } from "@latentkit/activations/node";
 import type { LatentkitError, LongCallOptions } from "@latentkit/core";
 import {
@@ -17,13 +12,11 @@ import {
   evaluateSae,
   gemmaScopeFile,
   gemmaScopeNpz,
-  type SaeTraining,
   spliceLoss,
   storeContexts,
-  trainSaes,
 } from "@latentkit/sae";
-import { checkpointFolder, loadHistory, loadSae, saveSae } from "@latentkit/sae/node";
-import { mkdir, readdir, rm } from "node:fs/promises";
+import { loadHistory, loadSae, saveSae } from "@latentkit/sae/node";
+import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { densityHistogram } from "../densities.ts";
 import type { SuiteDocuments } from "../documents.ts";
@@ -33,6 +26,7 @@ import { releasePath } from "../release.ts";
 import { type Suite, tokenLimit } from "../suite.ts";
 import type { JobFolder } from "./job-record.ts";
 import { jsonText } from "./json.ts";
+import { removeCheckpoints, trainTogether } from "./train-together.ts";
 
 /** What all jobs of a suite share. */
 export interface JobContext extends LongCallOptions {
@@ -43,10 +37,6 @@ export interface JobContext extends LongCallOptions {
   readonly out: string;
 }
 
-/** Memory for the training activations that are mixed with each other. */
-const mixedBytes = 2 ** 30;
-/** Memory for what SAEs that are trained together have on the device. */
-const trainedBytes = 2 ** 32;
 /** Held-out activations on which training is followed: enough for densities of 0.1 to be within 0.3 points. */
 const followedRows = 20_000;
 
@@ -95,79 +85,29 @@ export type TrainingEnd =
   | { readonly task: TrainingTask; readonly files: string[] }
   | { readonly task: TrainingTask; readonly error: LatentkitError };
 
-/**
- * Trains SAEs of one place, with checkpoints in the jobs' folders while it goes on. Those of one seed and batch size share a stream; as
- * many as fit into {@link trainedBytes} are trained at a time.
- */
+/** Trains SAEs of one place together, see {@link trainTogether}, and saves them. */
 export async function* runTrainings(
   { model, signal, onProgress }: JobContext,
   tasks: readonly TrainingTask[],
   store: ActivationStore,
 ): AsyncGenerator<TrainingEnd, void, undefined> {
-  const { name, weightsHash } = model.identity();
-  const { packing, site } = store.manifest;
   const heldOut = await heldOutRows(store, followedRows, { signal });
-  for (const part of partsOf(tasks, store.dIn)) {
-    const streams = new Map<string, ActivationBatches>();
-    const saes = part.map(({ planned, folder }): SaeTraining => {
-      const config = recipeOf(planned);
-      const { seed } = planned;
-      const key = `${seed} ${config.batchSize}`;
-      const batches =
-        streams.get(key) ?? shardBatches(store, { split: "train", seed, bufferBytes: mixedBytes });
-      streams.set(key, batches);
-      return {
-        name: planned.id,
-        config,
-        batches,
-        heldOut,
-        metadata: {
-          modelName: name,
-          hookName: site,
-          weightsHash,
-          contextSize: packing.contextSize,
-          prependBos: packing.prependBos,
-        },
-        checkpoints: checkpointFolder(checkpointsOf(folder)),
-      };
-    });
-    const outcomes = await trainSaes({ device: model.device, saes, signal, onProgress });
-    for (const [place, task] of part.entries()) {
-      const outcome = outcomes[place];
-      if (outcome === undefined) continue;
-      if (outcome.status === "stopped") {
-        yield { task, error: outcome.error };
-        continue;
-      }
-      using trained = outcome.sae;
-      const { folder } = task;
-      await saveSae(trained, join(folder.path, "sae"), { history: outcome.history, signal });
-      await rm(checkpointsOf(folder), { recursive: true, force: true });
-      yield { task, files: await filesIn(folder, "sae") };
+  const named = tasks.map((task) => {
+    const { planned, folder } = task;
+    return { id: planned.id, config: recipeOf(planned), folder, task };
+  });
+  for await (const end of trainTogether(named, { model, store, heldOut, signal, onProgress })) {
+    const { task } = end.task;
+    if ("error" in end) {
+      yield { task, error: end.error };
+      continue;
     }
+    using trained = end.sae;
+    const { folder } = task;
+    await saveSae(trained, join(folder.path, "sae"), { history: end.history, signal });
+    await removeCheckpoints(folder);
+    yield { task, files: await filesIn(folder, "sae") };
   }
-}
-
-/** Where a training keeps its checkpoints. */
-function checkpointsOf(folder: JobFolder): string {
-  return join(folder.path, "checkpoints");
-}
-
-/** Tasks in their order, in parts whose parameters, gradients and moments fit into {@link trainedBytes}. */
-function partsOf(tasks: readonly TrainingTask[], dIn: number): TrainingTask[][] {
-  const parts: TrainingTask[][] = [];
-  let bytes = Number.POSITIVE_INFINITY;
-  for (const task of tasks) {
-    // Encoder and decoder, each with its gradient and two moments, in f32.
-    const own = 2 * 4 * 4 * task.planned.width * dIn;
-    if (bytes + own > trainedBytes) {
-      parts.push([]);
-      bytes = 0;
-    }
-    bytes += own;
-    parts.at(-1)?.push(task);
-  }
-  return parts;
 }
 
 /** Measures an SAE on held-out text; leaves the figures and densities. */

@@ -6,14 +6,15 @@ import { loadHistory, loadSae } from "@latentkit/sae/node";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, relative } from "node:path";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parseSuiteMetrics } from "../metrics.ts";
 import { planSuite } from "../plan.ts";
+import { filesOf } from "../testing/files-of.ts";
 import { onePlace, smallDocuments, smallModel, smallSuite } from "../testing/small-suite.ts";
 import { runSuite, type SuiteRun } from "./run-suite.ts";
 
@@ -35,21 +36,6 @@ const options = (out: string) => ({
   documents: smallDocuments(),
   out: join(root, out),
 });
-
-/** Contents of all files of a folder but activations. */
-async function filesOf(out: string): Promise<Map<string, string>> {
-  const folder = join(root, out);
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  const paths = entries
-    .filter((entry) => entry.isFile())
-    .map((entry) => relative(folder, join(entry.parentPath, entry.name)))
-    // A killed write leaves its temporary file behind, which no reader looks at.
-    .filter((path) => !path.startsWith("activations") && !path.endsWith(".tmp"))
-    .toSorted();
-  const files = new Map<string, string>();
-  for (const path of paths) files.set(path, (await readFile(join(folder, path))).toString("hex"));
-  return files;
-}
 
 describe("a whole suite", () => {
   it("runs every job and leaves every SAE with its metrics", async () => {
@@ -124,16 +110,16 @@ describe("a whole suite", () => {
     const { metrics } = await runSuite(options("removed"));
     expect(metrics).toEqual(whole.metrics);
     expect(existsSync(join(root, "removed/activations/res/layer_0"))).toBe(false);
-    expect(await filesOf("removed")).toEqual(await filesOf("whole"));
+    expect(await filesOf(join(root, "removed"))).toEqual(await filesOf(join(root, "whole")));
   });
 
   it("tidies up after a kill between a job's record and the end of the job", async () => {
-    const before = await filesOf("whole");
+    const before = await filesOf(join(root, "whole"));
     const job = whole.plan.jobs.find(({ kind }) => kind === "export")!;
     const path = join(root, "whole/jobs", job.id, "started.json");
     await writeFile(path, "{}");
     expect((await runSuite(options("whole"))).ran).toEqual([]);
-    expect(await filesOf("whole")).toEqual(before);
+    expect(await filesOf(join(root, "whole"))).toEqual(before);
   });
 
   it("does nothing again, not even the harvests whose activations are gone", async () => {
@@ -154,13 +140,13 @@ describe("a suite that was stopped", () => {
 
   /** Goes on, and compares with a run without a stop; what was finished must not be done again. */
   async function expectSame(out: string): Promise<void> {
-    const finished = [...(await filesOf(out)).keys()]
+    const finished = [...(await filesOf(join(root, out))).keys()]
       .filter((path) => path.endsWith("job.json"))
       .map((path) => path.slice("jobs/".length, -"/job.json".length));
     const resumed = await runSuite(small(out));
     for (const id of finished) expect(resumed.skipped).toContain(id);
     expect(resumed.ran.length + finished.length).toBe(jobs);
-    expect(await filesOf(out)).toEqual(await filesOf("place"));
+    expect(await filesOf(join(root, out))).toEqual(await filesOf(join(root, "place")));
   }
 
   beforeAll(async () => {
@@ -219,7 +205,7 @@ describe("a suite that was stopped", () => {
       await rm(join(root, "damaged/jobs", sae.id, "train/job.json"));
     const { ran } = await runSuite(place);
     expect(ran).toEqual(["res/layer_1/harvest", `${first!.id}/train`, `${second!.id}/train`]);
-    expect(await filesOf("damaged")).toEqual(await filesOf("place"));
+    expect(await filesOf(join(root, "damaged"))).toEqual(await filesOf(join(root, "place")));
   });
 
   it("does a job again whose files were damaged, and none beside it but what it reads", async () => {
@@ -227,7 +213,7 @@ describe("a suite that was stopped", () => {
     await writeFile(join(root, "removed/jobs", row.id, "train/sae/cfg.json"), "{}");
     const { ran } = await runSuite(options("removed"));
     expect(ran).toEqual([`${row.site}/layer_${row.layer}/harvest`, `${row.id}/train`]);
-    expect(await filesOf("removed")).toEqual(await filesOf("whole"));
+    expect(await filesOf(join(root, "removed"))).toEqual(await filesOf(join(root, "whole")));
   });
 });
 
@@ -264,7 +250,7 @@ describe("one run of the model", () => {
     const apart = await runsOf("apart", { activationGigabytes: 1e-9 });
     expect(together).toBeGreaterThan(0);
     expect(apart).toBeGreaterThan(2 * together);
-    expect(await filesOf("apart")).toEqual(await filesOf("together"));
+    expect(await filesOf(join(root, "apart"))).toEqual(await filesOf(join(root, "together")));
   }, 180_000);
 });
 
@@ -293,7 +279,7 @@ describe("a suite of other inputs", () => {
         code: "SUITE_JOB_DIFFERS",
         message: expect.stringMatching(message),
       });
-    const files = await filesOf("whole");
+    const files = await filesOf(join(root, "whole"));
     await expect(runSuite({ ...options("whole"), model: smallModel(4) })).rejects.toThrow(
       differs(/res\/layer_0\/harvest was done from other inputs: model\.weightsHash was/),
     );
@@ -306,7 +292,7 @@ describe("a suite of other inputs", () => {
     await expect(
       runSuite({ ...options("whole"), suite: smallSuite({ spliceContexts: 4 }) }),
     ).rejects.toThrow(differs(/evaluation\.spliceContexts was 8 and is 4/));
-    expect(await filesOf("whole")).toEqual(files);
+    expect(await filesOf(join(root, "whole"))).toEqual(files);
   });
 
   it("refuses to go on with a job that was begun from other inputs", async () => {
@@ -326,14 +312,14 @@ describe("a suite of other inputs", () => {
   it("does only what changed again where that is asked for", async () => {
     const place = { ...options("redone"), suite: smallSuite(onePlace) };
     const first = await runSuite(place);
-    const files = await filesOf("redone");
+    const files = await filesOf(join(root, "redone"));
     const suite = smallSuite({ ...onePlace, spliceContexts: 4 });
     const redone = await runSuite({ ...place, suite, redo: true });
     expect(redone.ran.filter((id) => id.endsWith("/train"))).toEqual([]);
     expect(redone.ran.filter((id) => id.endsWith("/evaluate"))).toHaveLength(3);
     const back = await runSuite({ ...place, redo: true });
     expect(back.metrics).toEqual(first.metrics);
-    expect(await filesOf("redone")).toEqual(files);
+    expect(await filesOf(join(root, "redone"))).toEqual(files);
   });
 
   it("notices text that changed under the same name", async () => {

@@ -8,11 +8,12 @@ import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, relative } from "node:path";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { smallComparison, twoArchitectures } from "../../testing/small-comparison.ts";
+import { filesOf } from "../../testing/files-of.ts";
 import { smallDocuments, smallModel } from "../../testing/small-suite.ts";
 import { runsOf, trialsOf } from "../../compare/plan.ts";
 import { parseComparisonResult } from "../../compare/result.ts";
@@ -32,21 +33,6 @@ const options = (out: string) => ({
   documents: smallDocuments(),
   out: join(root, out),
 });
-
-/** Contents of all files but activations and their records of time. */
-async function filesOf(out: string): Promise<Map<string, string>> {
-  const folder = join(root, out);
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  const paths = entries
-    .filter((entry) => entry.isFile())
-    .map((entry) => relative(folder, join(entry.parentPath, entry.name)))
-    // A killed write leaves its temporary file behind, which no reader looks at.
-    .filter((path) => !path.startsWith("activations") && !path.endsWith(".tmp"))
-    .toSorted();
-  const files = new Map<string, string>();
-  for (const path of paths) files.set(path, (await readFile(join(folder, path))).toString("hex"));
-  return files;
-}
 
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), "latentkit-compare-"));
@@ -145,7 +131,7 @@ describe("a comparison that was stopped", () => {
     const resumed = await runComparison(options(out));
     expect(resumed.skipped).toBe(done);
     expect(resumed.ran).toBe(jobs - done);
-    expect(await filesOf(out)).toEqual(await filesOf("whole"));
+    expect(await filesOf(join(root, out))).toEqual(await filesOf(join(root, "whole")));
   }
 
   it.each([

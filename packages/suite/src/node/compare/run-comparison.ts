@@ -10,6 +10,12 @@ import { z } from "zod";
 import type { SuiteDocuments } from "../../documents.ts";
 import type { JobFolder } from "../job-record.ts";
 import { jsonText } from "../json.ts";
+import {
+  removeCheckpoints,
+  type SaeTask,
+  type TrainTogetherOptions,
+  trainTogether,
+} from "../train-together.ts";
 import { type Choice, chooseRates, type Trial } from "../../compare/choose.ts";
 import { compareRows } from "../../compare/compare-rows.ts";
 import type { Comparison } from "../../compare/config.ts";
@@ -31,7 +37,6 @@ import {
 import { type CompareJobKind, CompareJobs } from "./compare-jobs.ts";
 import { HarvestedSite } from "./harvested-site.ts";
 import { SplicedLosses } from "./spliced-losses.ts";
-import { type CompareTask, removeCheckpoints, trainGroup } from "./train-group.ts";
 
 /** What {@link runComparison} needs. */
 export interface RunComparisonOptions extends LongCallOptions {
@@ -51,6 +56,11 @@ export interface ComparisonRun {
   /** Jobs that ran now, and that were done before. */
   readonly ran: number;
   readonly skipped: number;
+}
+
+/** An SAE of the comparison to train. */
+interface CompareTask extends SaeTask {
+  readonly sae: ComparedSae;
 }
 
 /** What a trial leaves; null figures where its training was given up. */
@@ -137,10 +147,12 @@ class Run {
 
   /** The tasks that are not done, begun. */
   async #open(kind: CompareJobKind, saes: readonly ComparedSae[]): Promise<CompareTask[]> {
+    const { comparison } = this.#options;
     const tasks: CompareTask[] = [];
     for (const sae of saes) {
       const folder = this.#jobs.of(kind, sae);
-      if ((await folder.finished()) === null) tasks.push({ sae, folder });
+      if ((await folder.finished()) === null)
+        tasks.push({ id: sae.id, config: trainingOf(comparison, sae), sae, folder });
       else if (!this.#ran.has(folder.name)) this.#skipped.add(folder.name);
     }
     for (const { folder } of tasks) await folder.begin();
@@ -150,8 +162,8 @@ class Run {
   async #tune(trials: readonly ComparedSae[], store: ActivationStore): Promise<void> {
     const tasks = await this.#open("tune", trials);
     if (tasks.length === 0) return;
-    const context = this.#context(`tune, seed ${tasks[0]?.sae.seed ?? 0}, ${tasks.length} SAEs`);
-    for await (const end of trainGroup(context, tasks, store, await this.#site.followed(store))) {
+    const title = `tune, seed ${tasks[0]?.sae.seed ?? 0}, ${tasks.length} SAEs`;
+    for await (const end of trainTogether(tasks, await this.#training(title, store))) {
       const { folder } = end.task;
       let measured: Trial["measured"] = null;
       if ("sae" in end) {
@@ -179,8 +191,8 @@ class Run {
   async #train(saes: readonly ComparedSae[], store: ActivationStore): Promise<void> {
     const tasks = await this.#open("train", saes);
     if (tasks.length === 0) return;
-    const context = this.#context(`train, seed ${tasks[0]?.sae.seed ?? 0}, ${tasks.length} SAEs`);
-    for await (const end of trainGroup(context, tasks, store, await this.#site.followed(store))) {
+    const title = `train, seed ${tasks[0]?.sae.seed ?? 0}, ${tasks.length} SAEs`;
+    for await (const end of trainTogether(tasks, await this.#training(title, store))) {
       const { sae, folder } = end.task;
       if ("error" in end) {
         this.#failed.push({ id: sae.id, code: end.error.code });
@@ -281,9 +293,10 @@ class Run {
     return result;
   }
 
-  #context(stage: string) {
-    const { comparison, model, signal } = this.#options;
-    return { comparison, model, signal, onProgress: this.#progress(stage) };
+  async #training(stage: string, store: ActivationStore): Promise<TrainTogetherOptions> {
+    const { model, signal } = this.#options;
+    const heldOut = await this.#site.followed(store);
+    return { model, store, heldOut, signal, onProgress: this.#progress(stage) };
   }
 
   /** Jobs that ran now, and that were done before. */
