@@ -17,8 +17,15 @@ import {
  */
 const fewVectors = 4;
 const fewQuickVectors = 6;
-/** Weights of a chunk: 20 to 40 microseconds of products, 10 to 20 of decoding. */
+/** Weights of a chunk that are decoded: 10 to 20 microseconds. */
 const chunkWeights = 131_072;
+/**
+ * Chunks of a product with vectors, so that the threads end together, as long as each has between these many weights, 7 to 40 microseconds
+ * of work. Chunks of one size would be three of 576 x 576, of which one of two threads does two, and a single one of 192 x 576.
+ */
+const fewChunks = 8;
+const leastProducts = 24_576;
+const mostProducts = 131_072;
 /** Weights that are f32 at one time, 8 MiB: large enough for a fast product, small enough for the last cache. */
 const panelWeights = 2_097_152;
 
@@ -110,10 +117,12 @@ export function storedKernels(
     const { vectors: plain, results } = arenas.places(place.arena);
     const engine = team.engine.arenas[place.arena];
     if (engine === undefined) throw internalFault(`there is no arena ${place.arena}`);
+    const work = (columns * weight.rows * vectors) / fewChunks;
+    const products = Math.min(mostProducts, Math.max(leastProducts, work));
     // A multiple of four: kernels take four rows at a time.
     const grain = Math.min(
       resultBytes / 4,
-      Math.max(4, Math.floor(chunkWeights / columns / vectors / 4) * 4),
+      Math.max(4, Math.ceil(products / columns / vectors / 4) * 4),
     );
     for (let first = 0; first < vectors; first += most) {
       const count = Math.min(most, vectors - first);

@@ -74,25 +74,29 @@ export function packStoredRows(job: StoredRowsJob): readonly number[] {
   ];
 }
 
+/** No closure in here: each chunk of each product of each token comes by. */
 function unpackStoredRows(args: TaskArguments): StoredRowsJob {
-  const at = (place: number): number => args[place] ?? 0;
   return {
-    arena: at(0),
-    format: at(1),
-    i16: at(2) === 1,
-    weight: at(3),
-    rowBytes: at(4),
-    columns: at(5),
-    weightRows: at(6),
-    vectors: at(7),
-    plain: at(8),
-    prepared: at(9),
-    preparedBytes: at(10),
-    results: at(11),
-    resultBytes: at(12),
-    bias: at(13),
-    out: at(14),
+    arena: numberAt(args, 0),
+    format: numberAt(args, 1),
+    i16: numberAt(args, 2) === 1,
+    weight: numberAt(args, 3),
+    rowBytes: numberAt(args, 4),
+    columns: numberAt(args, 5),
+    weightRows: numberAt(args, 6),
+    vectors: numberAt(args, 7),
+    plain: numberAt(args, 8),
+    prepared: numberAt(args, 9),
+    preparedBytes: numberAt(args, 10),
+    results: numberAt(args, 11),
+    resultBytes: numberAt(args, 12),
+    bias: numberAt(args, 13),
+    out: numberAt(args, 14),
   };
+}
+
+function numberAt(args: TaskArguments, place: number): number {
+  return args[place] ?? 0;
 }
 
 /** Rows of a weight as f32. */

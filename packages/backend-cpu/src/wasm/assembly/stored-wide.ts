@@ -104,26 +104,18 @@ function halves(upper: v128, full: bool): v128 {
   return full ? widenF16(i32x4.shr_u(upper, 16)) : finiteHalves(upper);
 }
 
-/** Of both rows lane `i` of the scales, as `joined` has them. */
+/** Of both rows the first scale, as `joined` has them. */
 // @ts-expect-error AssemblyScript's decorator
 @inline
-function scales0(d0: v128, d1: v128): v128 {
+function firstScales(d0: v128, d1: v128): v128 {
   return v128.shuffle<f32>(d0, d1, 0, 0, 4, 4);
 }
+
+/** The scales of a row without the first, which goes to the end. */
 // @ts-expect-error AssemblyScript's decorator
 @inline
-function scales1(d0: v128, d1: v128): v128 {
-  return v128.shuffle<f32>(d0, d1, 1, 1, 5, 5);
-}
-// @ts-expect-error AssemblyScript's decorator
-@inline
-function scales2(d0: v128, d1: v128): v128 {
-  return v128.shuffle<f32>(d0, d1, 2, 2, 6, 6);
-}
-// @ts-expect-error AssemblyScript's decorator
-@inline
-function scales3(d0: v128, d1: v128): v128 {
-  return v128.shuffle<f32>(d0, d1, 3, 3, 7, 7);
+function nextScales(d: v128): v128 {
+  return v128.shuffle<f32>(d, d, 1, 2, 3, 0);
 }
 
 /**
@@ -136,7 +128,7 @@ function pairQ4(at0: usize, at1: usize, blocks: usize, x: usize, sums: usize, sc
   const header: usize = minimum ? 4 : 2;
   const size = header + 16;
   let a = f32x4.splat(0);
-  let b = a, rest0 = a, rest1 = a, special = a;
+  let rest0 = a, rest1 = a, special = a;
   const parts = sums + ((blocks & ~3) << 2);
   const end = sums + (blocks << 2);
   for (; sums < parts; sums += 16) {
@@ -164,22 +156,24 @@ function pairQ4(at0: usize, at1: usize, blocks: usize, x: usize, sums: usize, sc
     const scale = v128.load(scales);
     d0 = f32x4.mul(d0, scale);
     d1 = f32x4.mul(d1, scale);
-    a = madd(scales0(d0, d1), halfBytes(at0 + header, at1 + header, x), a);
-    b = madd(scales1(d0, d1), halfBytes(at0 + size + header, at1 + size + header, x + 128), b);
-    a = madd(scales2(d0, d1), halfBytes(at0 + 2 * size + header, at1 + 2 * size + header, x + 256), a);
-    b = madd(scales3(d0, d1), halfBytes(at0 + 3 * size + header, at1 + 3 * size + header, x + 384), b);
-    at0 += 4 * size;
-    at1 += 4 * size;
+    // A loop: of straight code the compiler moves all loads to the beginning, and those of four blocks do not fit the registers.
+    for (let block = 0; block < 4; block++) {
+      a = madd(firstScales(d0, d1), halfBytes(at0 + header, at1 + header, x), a);
+      d0 = nextScales(d0);
+      d1 = nextScales(d1);
+      at0 += size;
+      at1 += size;
+      x += 128;
+    }
     scales += 16;
-    x += 512;
   }
   if (!full && v128.any_true(special)) return f32x4.splat(NaN);
-  a = f32x4.add(a, b);
   for (; sums < end; sums += 4) {
     const d0 = minimum ? twoHalves(at0) : oneHalf(at0);
     const d1 = minimum ? twoHalves(at1) : oneHalf(at1);
-    const m = minimum ? scales1(d0, d1) : f32x4.mul(scales0(d0, d1), f32x4.splat(-8));
-    const d = f32x4.mul(scales0(d0, d1), v128.load32_splat(scales));
+    const first = firstScales(d0, d1);
+    const m = minimum ? firstScales(nextScales(d0), nextScales(d1)) : f32x4.mul(first, f32x4.splat(-8));
+    const d = f32x4.mul(first, v128.load32_splat(scales));
     a = madd(d, halfBytes(at0 + header, at1 + header, x), a);
     // Lanes 0 and 2 alone: the others would count it twice.
     a = madd(v128.and(m, i64x2.splat(0xffffffff)), v128.load32_splat(sums), a);
@@ -231,21 +225,56 @@ export function storedRowsQ4M(
   rowsQ4(w, rowBytes, rows, blocks, x, sums, scales, true, out);
 }
 
-/** The same for `q8_0`: `d * q`. */
-export function storedRowsQ8(w: usize, rowBytes: usize, rows: usize, blocks: usize, x: usize, scales: usize, out: usize): void {
-  for (let r: usize = 0; r < rows; r += 2) {
-    let at0 = w + r * rowBytes;
-    let at1 = r + 1 < rows ? at0 + rowBytes : at0;
-    let a = f32x4.splat(0);
-    let p = x;
-    for (let b: usize = 0; b < blocks; b++) {
-      const d = f32x4.mul(scales0(oneHalf(at0), oneHalf(at1)), v128.load32_splat(scales + (b << 2)));
-      a = madd(d, signed(at0 + 2, at1 + 2, p), a);
+/** Two rows of `q8_0` (`d * q`, blocks of 34 bytes), as `pairQ4` has them. */
+// @ts-expect-error AssemblyScript's decorator
+@inline
+function pairQ8(at0: usize, at1: usize, blocks: usize, x: usize, scales: usize, full: bool): v128 {
+  let a = f32x4.splat(0);
+  let special = a;
+  const parts = scales + ((blocks & ~3) << 2);
+  const end = scales + (blocks << 2);
+  for (; scales < parts; scales += 16) {
+    let d0 = i32x4.shl(fourHalves(at0, at0 + 34, at0 + 68, at0 + 102), 16);
+    let d1 = i32x4.shl(fourHalves(at1, at1 + 34, at1 + 68, at1 + 102), 16);
+    if (!full) special = v128.or(special, v128.or(specialHalves(d0), specialHalves(d1)));
+    const scale = v128.load(scales);
+    d0 = f32x4.mul(halves(d0, full), scale);
+    d1 = f32x4.mul(halves(d1, full), scale);
+    for (let block = 0; block < 4; block++) {
+      a = madd(firstScales(d0, d1), signed(at0 + 2, at1 + 2, x), a);
+      d0 = nextScales(d0);
+      d1 = nextScales(d1);
       at0 += 34;
       at1 += 34;
-      p += 128;
+      x += 128;
     }
-    store<f32>(out + (r << 2), f32x4.extract_lane(a, 0) + f32x4.extract_lane(a, 1));
-    if (r + 1 < rows) store<f32>(out + (r << 2), f32x4.extract_lane(a, 2) + f32x4.extract_lane(a, 3), 4);
+  }
+  if (!full && v128.any_true(special)) return f32x4.splat(NaN);
+  for (; scales < end; scales += 4) {
+    const d = f32x4.mul(firstScales(oneHalf(at0), oneHalf(at1)), v128.load32_splat(scales));
+    a = madd(d, signed(at0 + 2, at1 + 2, x), a);
+    at0 += 34;
+    at1 += 34;
+    x += 128;
+  }
+  a = f32x4.add(a, v128.shuffle<f32>(a, a, 1, 0, 3, 2));
+  return v128.shuffle<f32>(a, a, 0, 2, 0, 2);
+}
+
+/** Rows whose scales are not finite, or a vector that is not. */
+function fullQ8(at0: usize, at1: usize, blocks: usize, x: usize, scales: usize): v128 {
+  return pairQ8(at0, at1, blocks, x, scales, true);
+}
+
+/** The same for `q8_0`. */
+export function storedRowsQ8(w: usize, rowBytes: usize, rows: usize, blocks: usize, x: usize, scales: usize, out: usize): void {
+  for (let r: usize = 0; r < rows; r += 2) {
+    const next = r + 1 < rows ? w + rowBytes : w;
+    let two = pairQ8(w, next, blocks, x, scales, false);
+    if (v128.any_true(f32x4.ne(two, two))) two = fullQ8(w, next, blocks, x, scales);
+    store<f32>(out, f32x4.extract_lane(two, 0));
+    if (r + 1 < rows) store<f32>(out, f32x4.extract_lane(two, 1), 4);
+    w += rowBytes << 1;
+    out += 8;
   }
 }
