@@ -5,7 +5,9 @@ import { address, addressOrNull, type Runtime } from "../runtime.ts";
 import {
   formatCodes,
   packStoredDecode,
+  packStoredPanels,
   packStoredRows,
+  panelBytes,
   preparedBytes,
   prepareVectors,
   type StoredRowsJob,
@@ -26,6 +28,19 @@ const chunkWeights = 131_072;
 const fewChunks = 8;
 const leastProducts = 24_576;
 const mostProducts = 131_072;
+/**
+ * Vectors up to which each thread decodes a few rows and multiplies them before the next, so that they never leave its second cache
+ * (256 KiB): 1536 x 576 of q4_1 takes one thread 0.8 ms for 16 vectors and 3.3 for 128, where large panels take 1.5 and 4.6.
+ */
+const severalVectors = 128;
+const hotWeights = 65_536;
+/**
+ * Numbers of a result, and multiplications, up to which OpenBLAS takes matrices as they lie, without packing them: with up to 16 vectors that
+ * is a fifth to a half faster, with more the rows become too few.
+ */
+const unpackedResults = 1024;
+const unpackedProducts = 1_000_000;
+const unpackedVectors = 16;
 /** Weights that are f32 at one time, 8 MiB: large enough for a fast product, small enough for the last cache. */
 const panelWeights = 2_097_152;
 
@@ -152,6 +167,28 @@ export function storedKernels(
     }
   }
 
+  /** Vectors times the stored rows, decoded a few at a time by the thread that multiplies them. */
+  function multiplySeveral(
+    x: number,
+    vectors: number,
+    weight: WeightMatrix,
+    bias: number,
+    out: number,
+  ): void {
+    const place = placeOf(weight);
+    const { columns, rowBytes } = place;
+    const unpacked =
+      vectors > unpackedVectors
+        ? weight.rows
+        : Math.min(unpackedResults, unpackedProducts / columns) / vectors;
+    const grain = Math.max(16, Math.floor(Math.min(hotWeights / columns, unpacked) / 16) * 16);
+    team.run(
+      "storedPanels",
+      packStoredPanels({ ...place, weightRows: weight.rows, x, vectors, bias, out }),
+      { count: weight.rows, grain, scratchBytes: panelBytes(grain, columns, rowBytes) },
+    );
+  }
+
   return {
     linearStored(x, rows, weight, bias, out) {
       const [from, to, offsets] = [address(x), address(out), addressOrNull(bias)];
@@ -160,6 +197,10 @@ export function storedKernels(
       const quick = weight.activations === "i16" || storedBlock(weight.format).elements === 1;
       if (columns > 0 && fits && rows <= (quick ? fewQuickVectors : fewVectors)) {
         multiplyFew(from, rows, weight, offsets, to);
+        return;
+      }
+      if (columns > 0 && rows <= severalVectors) {
+        multiplySeveral(from, rows, weight, offsets, to);
         return;
       }
       const multiply = (b: number, first: number, n: number): void => {

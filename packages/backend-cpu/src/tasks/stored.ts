@@ -120,6 +120,34 @@ export function packStoredDecode(job: StoredDecodeJob): readonly number[] {
   return [arena, format, weight, rowBytes, columns, ids, weightRows, out];
 }
 
+/** Several vectors times a weight, whose rows are decoded and multiplied a chunk at a time. */
+export interface StoredPanelsJob {
+  readonly arena: number;
+  readonly format: number;
+  /** Address of the first row, in the arena. */
+  readonly weight: number;
+  readonly rowBytes: number;
+  readonly columns: number;
+  /** Of the weight, which is the width of the output. */
+  readonly weightRows: number;
+  /** Address of the vectors in the heap, and how many there are. */
+  readonly x: number;
+  readonly vectors: number;
+  /** Addresses in the heap; 0 for no bias. */
+  readonly bias: number;
+  readonly out: number;
+}
+
+export function packStoredPanels(job: StoredPanelsJob): readonly number[] {
+  const { arena, format, weight, rowBytes, columns, weightRows, x, vectors, bias, out } = job;
+  return [arena, format, weight, rowBytes, columns, weightRows, x, vectors, bias, out];
+}
+
+/** Bytes of scratch for `rows` rows: as f32, and behind that as they are stored. */
+export function panelBytes(rows: number, columns: number, rowBytes: number): number {
+  return align(rows * columns * 4) + rows * rowBytes;
+}
+
 export const storedTasks = {
   /** {@link StoredRowsJob}, over rows of the weight. */
   storedRows(engine, args, begin, end) {
@@ -134,6 +162,38 @@ export const storedTasks = {
       new Uint8Array(engine.memory.buffer, out, count * 4).set(found);
       if (job.bias !== 0) engine.wasm.storedAddBias(out, job.bias + begin * 4, count);
     }
+  },
+
+  /** {@link StoredPanelsJob}, over rows of the weight; scratch of {@link panelBytes} for a chunk. */
+  storedPanels(engine, args, begin, end, scratch) {
+    const [arena = 0, format = 0, weight = 0, rowBytes = 0, columns = 0] = args;
+    const [, , , , , weightRows = 0, x = 0, vectors = 0, bias = 0, out = 0] = args;
+    const count = end - begin;
+    const stored = scratch + align(count * columns * 4);
+    const bytes = new Uint8Array(
+      arenaOf(engine, arena).memory.buffer,
+      weight + begin * rowBytes,
+      count * rowBytes,
+    );
+    new Uint8Array(engine.memory.buffer, stored, count * rowBytes).set(bytes);
+    decodeRows(engine.wasm, format, stored, rowBytes, count, columns, scratch);
+    const to = out + begin * 4;
+    engine.gemm.sgemm({
+      transposeA: false,
+      transposeB: true,
+      m: vectors,
+      n: count,
+      k: columns,
+      alpha: 1,
+      a: x,
+      strideA: columns,
+      b: scratch,
+      strideB: columns,
+      beta: 0,
+      out: to,
+      strideOut: weightRows,
+    });
+    if (bias !== 0) engine.wasm.finishRows(to, weightRows, vectors, count, bias + begin * 4, 0);
   },
 
   /** {@link StoredDecodeJob}, over rows; scratch for the stored bytes of a chunk. */

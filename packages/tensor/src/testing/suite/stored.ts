@@ -150,15 +150,17 @@ export function storedSuite(suite: Suite): void {
       await agree(suite, 7, products(512), (inputs) => {
         const weight = weightOf(inputs, [1_030, 512], format);
         const bias = inputs.normal([1_030]);
-        const [one, few, many] = [
+        const [one, few, many, most] = [
           inputs.normal([512]),
           inputs.normal([3, 512]),
           inputs.normal([21, 512]),
+          inputs.normal([140, 512]),
         ];
         return {
           one: linear(one, weight, bias),
           few: linear(few, weight),
           many: linear(many, weight, bias),
+          most: linear(most, weight, bias),
           embedding: embedding(weight, inputs.integers([2, 300], 1_030)),
         };
       });
