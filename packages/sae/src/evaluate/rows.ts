@@ -92,6 +92,7 @@ function countFiring(rows: SparseRows, groups: Int32Array | null, counts: readon
 export interface RowFigures {
   readonly rows: number;
   readonly l0: number;
+  /** NaN where the rows do not vary, so that there is nothing to explain. */
   readonly fvu: number;
   /** How often each latent fired. */
   readonly firing: Int32Array;
@@ -120,7 +121,9 @@ export async function evaluateRows(
     for (const count of l0) active += count;
   }
   const rows = targets.length / dOut;
-  return { rows, l0: active / rows, fvu: squaredError / variance.total(), firing };
+  const whole = variance.total();
+  const fvu = whole > 0 ? squaredError / whole : Number.NaN;
+  return { rows, l0: active / rows, fvu, firing };
 }
 
 /** Sums for E||x - Ex||^2, shifted by the first row so that a large mean does not eat the digits. */

@@ -36,8 +36,8 @@ export interface TranscoderTraining {
 /** What every kind of training has. */
 export interface CommonTrainConfig {
   readonly schemaVersion: 1;
-  /** The recipe that the values came from, for reports. */
-  readonly recipe: RecipeName | "custom";
+  /** The recipe that the values came from, for reports: one that `recipe` knows, or a name of one's own; `"custom"` by default. */
+  readonly recipe: string;
   /** Number of latents. */
   readonly dSae: number;
   /** Activations in one optimiser step. */
@@ -70,6 +70,9 @@ export interface CommonTrainConfig {
   readonly transcoder: TranscoderTraining | null;
 }
 
+/** What a configuration may call its recipe, in a history too: any name, as users have recipes of their own. */
+export const recipeLabelSchema = z.string().min(1);
+
 /** The fields of {@link CommonTrainConfig} that have defaults. */
 export type CommonDefaulted =
   | "blockRows"
@@ -84,7 +87,7 @@ export type CommonDefaulted =
 /** The schema of {@link CommonTrainConfig}, field by field. */
 export const commonFields = {
   schemaVersion: z.literal(1).default(1),
-  recipe: z.enum([...recipeNames, "custom"]).default("custom"),
+  recipe: recipeLabelSchema.default("custom"),
   dSae: z.int().positive(),
   batchSize: z.int().positive(),
   steps: z.int().positive(),

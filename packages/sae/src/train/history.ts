@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { recipeLabelSchema } from "./common-config.ts";
 import { type TrainConfig, trainConfigSchema } from "./config.ts";
 
 /** One evaluation during training. */
@@ -13,7 +14,7 @@ export interface TrainingPoint {
   readonly loss: number;
   readonly l0: number;
   readonly fvu: number;
-  /** L0 and FVU of the held-out activations. */
+  /** L0 and FVU of the held-out activations; NaN is the FVU of rows that do not vary, null in JSON. */
   readonly heldOutL0: number;
   readonly heldOutFvu: number;
   /** Latents that fire on more than a tenth of the held-out activations. */
@@ -33,7 +34,8 @@ export interface TrainingBackend {
 /** A training run from its first to its last point. Plain JSON. */
 export interface TrainingHistory {
   readonly schemaVersion: 1;
-  readonly recipe: TrainConfig["recipe"];
+  /** As the configuration has it. */
+  readonly recipe: string;
   readonly config: TrainConfig;
   /** Different activations that the source has. */
   readonly uniqueTokens: number;
@@ -45,7 +47,7 @@ export interface TrainingHistory {
   readonly backend: TrainingBackend;
 }
 
-/** Schema of a point, for JSON lines. */
+/** Schema of a point, for JSON lines, which have null for NaN. */
 export const trainingPointSchema: z.ZodType<TrainingPoint> = z.object({
   step: z.int().nonnegative(),
   presentations: z.number().nonnegative(),
@@ -54,7 +56,11 @@ export const trainingPointSchema: z.ZodType<TrainingPoint> = z.object({
   l0: z.number(),
   fvu: z.number(),
   heldOutL0: z.number(),
-  heldOutFvu: z.number(),
+  heldOutFvu: z
+    .number()
+    .or(z.nan())
+    .nullable()
+    .transform((fvu) => fvu ?? Number.NaN),
   denseCount: z.int().nonnegative(),
   deadCount: z.int().nonnegative(),
 });
@@ -70,7 +76,7 @@ export const trainingBackendSchema: z.ZodType<TrainingBackend> = z.object({
 /** Schema of {@link TrainingHistory}, for `training.json`. */
 export const trainingHistorySchema: z.ZodType<TrainingHistory> = z.object({
   schemaVersion: z.literal(1),
-  recipe: z.enum(["gemma-scope", "short-run", "topk", "custom"]),
+  recipe: recipeLabelSchema,
   config: trainConfigSchema,
   uniqueTokens: z.number().nonnegative(),
   presentations: z.number().nonnegative(),
