@@ -1,12 +1,14 @@
 // Trains every architecture on the crowded synthetic world, and leaves the same rows for SAELens (see synthetic_table.py):
 //
-//   node --conditions=@latentkit/source --import tsx oracles/sae/synthetic-table.ts FOLDER
+//   node --conditions=@latentkit/source --import tsx oracles/sae/synthetic-table.ts FOLDER [--seed 0] [KIND...]
 //
+// All kinds where none is named; the seed is that of the initial weights.
 // Writes FOLDER/rows.f32 (training rows in the order of training, over their scale), held-out.f32, features.f32 (what fires in the
-// held-out rows), directions.f32, world.json, and latentkit.json with the results. Seed 0.
+// held-out rows), directions.f32, world.json, and latentkit.json with the results. The world has seed 0.
 import { openCpuDevice } from "@latentkit/backend-cpu";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { parseArgs } from "node:util";
 import {
   plantedKindNames,
   plantedWorlds,
@@ -14,7 +16,11 @@ import {
 } from "../../packages/sae/src/testing/planted-table.ts";
 import { streamStatistics } from "../../packages/sae/src/train/normalise.ts";
 
-const folder = process.argv[2] ?? "synthetic-table";
+const { values: flags, positionals } = parseArgs({
+  options: { seed: { type: "string", default: "0" } },
+  allowPositionals: true,
+});
+const [folder = "synthetic-table", ...kinds] = positionals;
 const [steps, batchSize, k] = [1500, 256, 3];
 const world = plantedWorlds.crowded;
 const heldOut = world.sample(8192, 1);
@@ -39,7 +45,8 @@ writeFileSync(
 );
 const device = await openCpuDevice({ matmul: "wasm" });
 const results: Record<string, unknown> = {};
-for (const kind of plantedKindNames) {
+const named = new Set(kinds);
+for (const kind of plantedKindNames.filter((name) => named.size === 0 || named.has(name))) {
   const changes = kind === "p_anneal" ? { annealEnd: 1200 } : {};
   results[kind] = await trainPlanted(device, {
     world,
@@ -48,6 +55,7 @@ for (const kind of plantedKindNames) {
     batches: world.batches(0),
     heldOut,
     steps,
+    seed: Number(flags.seed),
     changes,
   });
   console.log(kind, JSON.stringify(results[kind]));
