@@ -1,6 +1,6 @@
 import type { Comparison } from "./config.ts";
 import type { ArchitectureDifference, ClaimOutcome, ComparedMetric } from "./result.ts";
-import { metricName, pValue, withInterval } from "./words.ts";
+import { figure, metricName, pValue, withInterval } from "./words.ts";
 
 /** A difference is taken for one below this chance of a mistake, over all main tests. */
 const alpha = 0.05;
@@ -54,10 +54,10 @@ function outcome(
   if (overall === undefined || range === null) {
     const why =
       seeds.length === 0 ? "no seed has both at two L0s" : "their curves share no range of L0";
-    return { verdict: "undecided", finding: `${subject} and ${other} cannot be compared: ${why}` };
+    return { verdict: "not compared", finding: `nothing to compare: ${why}` };
   }
   const { mean, interval, holmP, n } = overall;
-  const as = `${subject} less ${other}: ${withInterval(mean, interval)} from L0 ${range.map((end) => end.toFixed(0)).join(" to ")}, ${n} ${n === 1 ? "seed" : "seeds"}`;
+  const as = `${subject} less ${other}: ${withInterval(mean, interval)} from L0 ${range.map(figure).join(" to ")}, ${n} ${n === 1 ? "seed" : "seeds"}`;
   if (holmP === null) return { verdict: "undecided", finding: `${as}; one seed has no interval` };
   const asClaimed = direction === "less" ? mean < 0 : mean > 0;
   const found = holmP < alpha;

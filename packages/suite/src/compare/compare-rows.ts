@@ -148,12 +148,28 @@ function pointsOf(
       );
       const [first] = own;
       if (first === undefined) return [];
-      const summary = (values: readonly number[]) => {
+      // Student's distribution knows no bounds: a share of 1.1 would only puzzle.
+      const summary = (
+        values: readonly number[],
+        least: number,
+        most = Number.POSITIVE_INFINITY,
+      ) => {
         const { mean, interval } = pairedDifference(values, { seed, resamples: 1 });
-        return { mean, interval };
+        const within = (end: number): number => Math.min(most, Math.max(least, end));
+        const cut =
+          interval === null ? null : ([within(interval[0]), within(interval[1])] as const);
+        return { mean, interval: cut };
       };
-      const l0 = summary(own.map((row) => row.l0));
-      const of = (metric: ComparedMetric) => summary(own.map((row) => row[metric]));
+      const l0 = summary(
+        own.map((row) => row.l0),
+        0,
+      );
+      const of = (metric: ComparedMetric, least: number, most?: number) =>
+        summary(
+          own.map((row) => row[metric]),
+          least,
+          most,
+        );
       return [
         {
           architecture: name,
@@ -162,7 +178,11 @@ function pointsOf(
           seeds: own.length,
           l0: l0.mean,
           l0Interval: l0.interval,
-          metrics: { deltaLoss: of("deltaLoss"), fvu: of("fvu"), dense: of("dense") },
+          metrics: {
+            deltaLoss: of("deltaLoss", Number.NEGATIVE_INFINITY),
+            fvu: of("fvu", 0),
+            dense: of("dense", 0, 1),
+          },
           dead: meanOf(own.map(({ dead }) => dead)),
         },
       ];

@@ -129,6 +129,20 @@ describe("rows of known curves", () => {
     expect(gated.metrics.fvu.mean).toBeCloseTo(1 - 3 / 16 + 0.05, 12);
     expect(gated.l0Interval).toEqual([8, 8]);
   });
+
+  it("have intervals within what a share, an FVU and an L0 can be", () => {
+    const apart = rows.map((row) => {
+      const high = row.seed === 1;
+      return { ...row, l0: high ? 50 : 1, fvu: high ? 1 : 0.01, dense: high ? 0.1 : 1 };
+    });
+    for (const { l0Interval, metrics } of compareRows(comparison, apart).points) {
+      expect(l0Interval![0]).toBe(0);
+      expect(metrics.fvu.interval![0]).toBe(0);
+      expect(metrics.dense.interval![1]).toBe(1);
+      expect(metrics.dense.interval![0]).toBeGreaterThan(0);
+      expect(metrics.fvu.interval![1]).toBeGreaterThan(0.5);
+    }
+  });
 });
 
 describe("rows that are not all there", () => {
@@ -159,7 +173,10 @@ describe("rows that are not all there", () => {
     );
     const { differences, claims, nulls } = compareRows(comparison, apart);
     expect(differences[0]).toMatchObject({ range: null, metrics: [] });
-    expect(claims[0]!.finding).toContain("share no range of L0");
+    expect(claims[0]).toMatchObject({
+      verdict: "not compared",
+      finding: expect.stringContaining("share no range of L0") as string,
+    });
     expect(nulls).toEqual([]);
     expect(compareRows(comparison, [])).toMatchObject({ points: [], nulls: [] });
   });
@@ -176,7 +193,11 @@ describe("the pages", () => {
       expect(markdown).toContain(finding);
       expect(page).toContain(claim);
     }
-    expect(page.match(/<svg viewBox="0 0 460 300"/g)).toHaveLength(3);
+    expect(page.match(/<svg viewBox="0 0 360 270"/g)).toHaveLength(3);
+    // Nine points in each, that say what they are.
+    expect(page.match(/<title>(?:JumpReLU|Gated|TopK), (?:k|lambda) [\d.]+: L0 /g)).toHaveLength(
+      27,
+    );
     expect(page.match(/<polyline/g)).toHaveLength(9);
     expect(page).not.toMatch(/NaN|<script|https?:/);
   });

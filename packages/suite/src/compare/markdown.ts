@@ -23,7 +23,7 @@ export function comparisonTables(result: ComparisonResult): ComparisonTable[] {
 /** The table of verdicts: what a command prints. */
 export function claimsTable({ claims }: ComparisonResult): ComparisonTable {
   return {
-    title: "What the paper claims, at this scale",
+    title: "What is claimed, and what was found",
     columns: ["claim", "verdict", "finding"],
     rows: claims.map(({ claim, verdict, finding }) => [claim, verdict, finding]),
   };
@@ -53,7 +53,7 @@ function paragraphs(lines: readonly string[]): string[] {
 function differencesTable({ differences, subject }: ComparisonResult): ComparisonTable {
   return {
     title: `${subject} less the others at equal L0`,
-    columns: ["other", "metric", "L0", "seeds", "difference", "bootstrap", "p (Holm)", "swap p"],
+    columns: ["other", "metric", "L0", "seeds", "difference", "by bootstrap", "p (Holm)", "swap p"],
     rows: differences.flatMap(({ other, range, metrics }) =>
       metrics.map(({ metric, overall }) => [
         other,
@@ -105,7 +105,7 @@ function nullsTable({ nulls, subject }: ComparisonResult): ComparisonTable {
 function pointsTable({ points }: ComparisonResult): ComparisonTable {
   return {
     title: "SAEs, means over seeds",
-    columns: ["architecture", "lambda or k", "seeds", "L0", "delta loss", "FVU", "dense", "dead"],
+    columns: ["architecture", "sparsity", "seeds", "L0", "delta loss", "FVU", "dense", "dead"],
     rows: points.map((point) => [
       point.architecture,
       settingOf(point),
@@ -123,18 +123,20 @@ function ratesTable({ choices }: ComparisonResult): ComparisonTable {
   return {
     title: "Learning rates",
     columns: ["architecture", "chosen", "FVU at the tuning's L0, by rate"],
-    rows: choices.map(({ architecture, learningRate, tried }) => [
+    rows: choices.map(({ architecture, learningRate, tuned, tried }) => [
       architecture,
-      figure(learningRate),
+      `${figure(learningRate)}${tuned ? "" : " (the recipe's)"}`,
       tried
         .map(
-          (rate) => `${figure(rate.learningRate)}: ${rate.fvu === null ? "-" : figure(rate.fvu)}`,
+          (rate) =>
+            `${figure(rate.learningRate)}: ${rate.fvu === null ? "L0 not reached" : figure(rate.fvu)}`,
         )
         .join(", "),
     ]),
   };
 }
 
-function settingOf({ k, sparsity }: ComparedPoint): string {
-  return String(k ?? sparsity ?? "");
+/** `lambda 0.02`, or `k 32`. */
+export function settingOf({ k, sparsity }: ComparedPoint): string {
+  return k === null ? `lambda ${sparsity ?? "?"}` : `k ${k}`;
 }

@@ -1,9 +1,11 @@
 import { escapeHtml } from "@latentkit/report";
 import type { ComparedMetric, ComparedPoint, ComparisonResult } from "./result.ts";
-import { figure, metricName } from "./words.ts";
+import { settingOf } from "./markdown.ts";
+import { figure, metricAxis, metricName, withInterval } from "./words.ts";
 
-const [width, height] = [460, 300];
-const frame = { left: 58, right: 12, top: 12, bottom: 40 };
+/** About the width of a page's column, so that text is as large as it says. */
+const [width, height] = [360, 270];
+const frame = { left: 58, right: 10, top: 12, bottom: 40 };
 
 /** Colours that colour-blind eyes tell apart (Okabe and Ito), with a mark of their own each. */
 const inks = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
@@ -43,11 +45,20 @@ export function paretoSvg({ points }: ComparisonResult, metric: ComparedMetric):
       bar(ink, point.l0Interval?.map(x), (at) => ({ x: at, y: up.at(point.metrics[metric].mean) })),
       bar(ink, point.metrics[metric].interval?.map(up.at), (at) => ({ x: x(point.l0), y: at })),
     ]);
-    const dots = own.map((point) => markOf(place, x(point.l0), up.at(point.metrics[metric].mean)));
+    const dots = own.map(
+      (point) =>
+        `<g><title>${escapeHtml(titleOf(point, metric))}</title>${markOf(place, x(point.l0), up.at(point.metrics[metric].mean))}</g>`,
+    );
     return `<polyline points="${path}" fill="none" stroke="${ink}" stroke-width="1.6"/>${bars.join("")}${dots.join("")}`;
   });
   const label = escapeHtml(`${metricName(metric)} against L0, a line for each architecture`);
   return `<svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${label}">${axes(across, up, metric)}${lines.join("")}</svg>`;
+}
+
+/** What a point says when it is pointed at. */
+function titleOf(point: ComparedPoint, metric: ComparedMetric): string {
+  const { mean, interval } = point.metrics[metric];
+  return `${point.architecture}, ${settingOf(point)}: L0 ${withInterval(point.l0, point.l0Interval)}, ${metricName(metric)} ${withInterval(mean, interval)}, ${point.seeds} ${point.seeds === 1 ? "seed" : "seeds"}`;
 }
 
 /** The names of the lines beside their marks. */
@@ -95,16 +106,15 @@ function axes(across: Scale, up: Scale, metric: ComparedMetric): string {
   }
   parts.push(
     `<text x="${(frame.left + width - frame.right) / 2}" y="${height - 6}" text-anchor="middle">L0 (log scale)</text>`,
-    `<text x="14" y="${height / 2}" text-anchor="middle" transform="rotate(-90 14 ${height / 2})">${metricName(metric)}</text>`,
+    `<text x="14" y="${height / 2}" text-anchor="middle" transform="rotate(-90 14 ${height / 2})">${metricAxis(metric)}</text>`,
   );
   return parts.join("");
 }
 
-/** 1, 2 or 5 times a power of ten. */
+/** The largest of 1, 2 or 5 times a power of ten that is not above `raw`. */
 function niceStep(raw: number): number {
   const power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 5, 10].find((one) => one * power >= raw) ?? 10;
-  return step * power;
+  return power * ([5, 2].find((one) => one * power <= raw) ?? 1);
 }
 
 function bar(

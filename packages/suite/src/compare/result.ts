@@ -68,7 +68,7 @@ export interface ComparedPoint {
   readonly sparsity: number | null;
   readonly k: number | null;
   readonly seeds: number;
-  /** Means over seeds with 95% intervals by Student's distribution; null for a single seed. */
+  /** Means over seeds with 95% intervals by Student's distribution, within what the figure can be; null for a single seed. */
   readonly l0: number;
   readonly l0Interval: Interval | null;
   readonly metrics: Readonly<
@@ -83,8 +83,11 @@ export interface ClaimOutcome {
   readonly claim: string;
   readonly other: string;
   readonly metric: ComparedMetric;
-  /** `"holds"` and `"reversed"`: the main test, Holm-adjusted, is below 0.05 and the sign is as claimed, or the other. */
-  readonly verdict: "holds" | "reversed" | "undecided";
+  /**
+   * `"holds"` and `"reversed"`: the main test, Holm-adjusted, is below 0.05 and the sign is as claimed, or the other. `"not compared"`: there
+   * is no L0 that both reach. `"undecided"`: all else.
+   */
+  readonly verdict: "holds" | "not compared" | "reversed" | "undecided";
   /** The numbers in a sentence. */
   readonly finding: string;
 }
@@ -207,7 +210,7 @@ export const comparisonResultSchema: z.ZodType<ComparisonResult> = z.object({
       claim: z.string(),
       other: z.string(),
       metric,
-      verdict: z.enum(["holds", "reversed", "undecided"]),
+      verdict: z.enum(["holds", "not compared", "reversed", "undecided"]),
       finding: z.string(),
     }),
   ),

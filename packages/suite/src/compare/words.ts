@@ -13,6 +13,23 @@ export function metricName(metric: ComparedMetric): string {
   }
 }
 
+/** What an axis calls it, with its unit. */
+export function metricAxis(metric: ComparedMetric): string {
+  const units: Readonly<Record<ComparedMetric, string>> = {
+    deltaLoss: " (nats a token)",
+    fvu: "",
+    dense: " (share)",
+  };
+  return `${metricName(metric)}${units[metric]}`;
+}
+
+/** `A`, `A and B`, `A, B and C`. */
+function listed(names: readonly string[]): string {
+  return names.length < 2
+    ? names.join("")
+    : `${names.slice(0, -1).join(", ")} and ${names.at(-1) ?? ""}`;
+}
+
 /** Three significant digits. */
 export function figure(value: number): string {
   if (!Number.isFinite(value)) return "?";
@@ -52,18 +69,20 @@ export function introduction(result: ComparisonResult): string[] {
     ...(edges.length === 0
       ? []
       : [
-          `The best learning rate of ${edges.join(", ")} is the smallest or largest that was tried: a better one may lie beyond.`,
+          `The learning rate chosen for ${listed(edges)} is the smallest or the largest of those tried: a better one may lie beyond.`,
         ]),
     ...(untuned.length === 0
       ? []
       : [
-          `No trial of ${untuned.join(", ")} enclosed the tuning's L0: the recipe's own rate is used.`,
+          `No trial of ${listed(untuned)} enclosed the tuning's L0: the recipe's own learning rate is used.`,
         ]),
   ];
 }
 
 /** How to read the tables. */
 export const explanation: readonly string[] = [
+  "Delta loss: what the language model's loss rises by, in nats a token, where reconstructions stand for activations. FVU: squared error over variance. Dense: the share of latents that fire on more than a tenth of the tokens. Dead: the share that never fired. All on held-out text; less is better.",
+  "The claims are what the JumpReLU paper (arXiv 2407.14435) says of JumpReLU at equal L0, put to the architecture that is compared here. Undecided is no proof that there is no difference: look at the interval.",
   "Values at equal L0 are interpolated, linear in log L0, where all curves of both architectures reach. Differences are the subject less the other, paired by seed; negative is less. Brackets are 95% intervals over seeds, by Student's distribution and by bootstrap.",
   "p is of the paired t-test on each seed's mean over the L0s, adjusted by Holm's method over all rows of the table. The swap p counts in how many of all exchanges of the two labels within seeds the mean is as far from 0; with n seeds it cannot be below 2^(1 - n).",
 ];
