@@ -1,4 +1,4 @@
-"""Goldens of transcoders, crosscoders, AbsTopK, matching pursuit and JumpReLU with a target L0: steps in PyTorch with autograd, in f64.
+"""Goldens of transcoders, crosscoders, AbsTopK, matching pursuit and JumpReLU with a target L0 or a frequency penalty: steps in PyTorch with autograd, in f64.
 
     python oracles/sae/architectures_more.py [OUT]
 
@@ -124,6 +124,10 @@ def loss_of(p, rows, c, sparsity, variance, dead, memory, step):
             "quadratic": lambda: (2 / target * (l0 - target) ** 2).mean(),
             "relative": lambda: (l0.mean() / target - 1) ** 2,
         }[c["penalty"]]()
+        if c["frequencyScale"] is not None:
+            # The pseudo-derivative of H, as for l; summed over latents, of their mean over the batch.
+            share = Step.apply(pre, theta, c["bandwidth"]).mean(0)
+            penalty = penalty + (share.pow(2) / c["frequencyScale"]).sum()
         return squared(decode(f)) + sparsity * penalty, f, memory
     select = abs_top_k if kind == "abstopk" else top_k
     if kind in ("topk", "abstopk"):
@@ -157,7 +161,8 @@ def streams():
     penalty = {**common, "sparsity": 0.05, "sparsityWarmup": 30}
     top = {**common, "auxiliaryWeight": 1 / 32, "auxiliaryK": 2}
     batch = {**top, "k": 2.3, "thresholdRate": 0.01, "thresholdStart": 5}
-    jump = {**penalty, "architecture": "jumprelu", "bandwidth": 0.3, "initialThreshold": 0.2, "thresholdForm": "raw", "penalty": "l0", "targetL0": None}
+    jump = {**penalty, "architecture": "jumprelu", "bandwidth": 0.3, "initialThreshold": 0.2, "thresholdForm": "raw", "penalty": "l0", "targetL0": None,
+            "frequencyScale": None}
     from_input = {"dOut": 4, "skip": False, "targetScale": "input"}
     with_skip = {"dOut": 4, "skip": True, "targetScale": "target"}
     sites = {"sites": [{"name": "early", "width": 4}, {"name": "late", "width": 3}], "initialDecoderNorm": 0.4}
@@ -179,6 +184,12 @@ def streams():
         "crosscoder": (7, [4, 3], (4, 5), {
             "crosscoder": {**penalty, "architecture": "crosscoder", **sites},
             "batchtopk_crosscoder": {**batch, "architecture": "batchtopk_crosscoder", **sites},
+        }),
+        # Last, so that the random starts before it stay what they were.
+        "frequency": (6, [6], (6, 1), {
+            "jumprelu": {**jump, "frequencyScale": 0.1, "sparsity": 0.02},
+            "jumprelu-quadratic": {**jump, "penalty": "quadratic", "targetL0": 2, "sparsity": 0.02, "frequencyScale": 0.2, "thresholdForm": "log"},
+            "jumprelu-relative": {**jump, "penalty": "relative", "targetL0": 2, "sparsity": 0.1, "frequencyScale": 0.05},
         }),
     }
 

@@ -30,8 +30,8 @@ import { type L0Penalty, l0PenaltyOf, squaresOf } from "./l0-penalty.ts";
 /**
  * JumpReLU (2407.14435): latent i fires where its pre-activation is above its own threshold, `f = pi H(pi - theta)`.
  *
- * Trained on `mean (||x - x^||^2 + lambda ||f||_0)`, squared error summed over d_in, or with a penalty that aims at an L0 (see
- * `L0Penalty`). The encoder, the decoder and the biases see
+ * Trained on `mean (||x - x^||^2 + lambda ||f||_0)`, squared error summed over d_in, or with a penalty that aims at an L0, or at latents
+ * that fire often (see `L0Penalty`). The encoder, the decoder and the biases see
  * the reconstruction alone; theta sees both through the straight-through pseudo-derivatives of section 3, taken on the
  * pre-activation: d/dtheta f = -(theta/eps) K((pi - theta)/eps), d/dtheta H = -(1/eps) K((pi - theta)/eps), K the rectangle.
  */
@@ -86,10 +86,8 @@ async function gradients(step: GradientStep): Promise<StepResult> {
     }
     const squaredError = await total(squared);
     const counts = await firing.integers();
-    let active = 0;
-    for (const count of counts) active += count;
     return {
-      loss: squaredError / batch + penalty.finish(active, await total(squares)),
+      loss: squaredError / batch + penalty.finish(counts, await total(squares)),
       auxiliaryLoss: 0,
       squaredError,
       firing: counts,

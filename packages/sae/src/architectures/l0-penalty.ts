@@ -1,14 +1,17 @@
-import { addInto, affine, square, sum, type Tensor } from "@latentkit/tensor";
+import { addInto, affine, mul, square, sum, type Tensor } from "@latentkit/tensor";
 import type { JumpReluTrainConfig } from "../train/config.ts";
 import type { GradientStep } from "../train/step.ts";
 
 /**
- * How a JumpReLU step's sparsity penalty reaches theta. With l the number of active latents of an activation and lambda left out, the
- * penalty is
+ * How a JumpReLU step's sparsity penalty reaches theta. With l the number of active latents of an activation, p_i the share of the batch
+ * on which latent i fires, and lambda left out, the penalty is
  *
  * - `"l0"`: mean l (2407.14435), which costs the same for every active latent;
- * - `"quadratic"`: mean (2 / L0*) (l - L0*)^2 (Gemma Scope 2, as SAELens has it), whose gradient to l depends on the activation;
- * - `"relative"`: (mean l / L0* - 1)^2 (dictionary_learning), whose gradient depends on the whole batch.
+ * - `"quadratic"`: mean (2 / L0*) (l - L0*)^2 (Gemma Scope 2, equation 5), whose gradient to l depends on the activation;
+ * - `"relative"`: (mean l / L0* - 1)^2 (dictionary_learning), whose gradient depends on the whole batch;
+ *
+ * and, where there is a `frequencyScale` omega, sum_i p_i^2 / omega besides. With `"l0"`, which is sum_i p_i, that makes the
+ * quadratic-frequency penalty sum_i p_i (1 + p_i / omega) of Google DeepMind's second progress update (2025).
  *
  * Each is multiplied with the pseudo-derivative of H, -(1/eps) K((pi - theta)/eps).
  */
@@ -17,52 +20,81 @@ export interface L0Penalty {
   readonly uniform: number;
   /** `[rows]`: dPenalty/dl of each row of a block, from its l; null where that is not how the penalty works. */
   readonly perRow: ((l0: Tensor) => Tensor) | null;
-  /** `[d_sae]`: where blocks add the pseudo-gradient of sum l, for a penalty on the batch's mean; null for other penalties. */
+  /** `[d_sae]`: where blocks add the pseudo-gradient of sum l, for a penalty on the batch's means; null for other penalties. */
   readonly ofSum: Tensor | null;
   /**
    * Adds what only the whole batch could tell, and gives the penalty times lambda.
    *
-   * @param active sum of l over the batch
+   * @param firing `[d_sae]`: how often each latent fired in the batch
    * @param squares sum of (l - L0*)^2
    */
-  finish(active: number, squares: number): number;
+  finish(firing: Int32Array, squares: number): number;
+}
+
+/** A penalty on l: its value from the sums over the batch, and its gradient to the sum of l where that needs them. */
+interface CountPenalty extends Pick<L0Penalty, "perRow" | "uniform"> {
+  readonly value: (active: number, squares: number) => number;
+  readonly slope: ((active: number) => number) | null;
 }
 
 /** The penalty of one step. The caller disposes `ofSum`. */
 export function l0PenaltyOf(step: GradientStep, config: JumpReluTrainConfig): L0Penalty {
   const { sparsity, device } = step;
   const batch = step.x.shape[0] ?? 0;
+  const { frequencyScale, dSae } = config;
+  const { uniform, perRow, value, slope } = countPenalty(sparsity, batch, config);
+  const ofSum = slope !== null || frequencyScale !== null ? device.zeros([dSae]) : null;
+  return {
+    uniform,
+    perRow,
+    ofSum,
+    finish(firing, squares) {
+      let [active, frequencies] = [0, 0];
+      for (const count of firing) {
+        active += count;
+        frequencies += (count / batch) ** 2;
+      }
+      const { threshold } = step.gradients;
+      if (ofSum !== null && threshold !== null) {
+        const common = slope?.(active) ?? 0;
+        // p_i is a latent's part of sum l over the batch, so that d (p_i^2 / omega) is 2 p_i / (omega batch) of it.
+        const own = frequencyScale === null ? 0 : (2 * sparsity) / (frequencyScale * batch * batch);
+        device.scope(() => {
+          const slopes = Float32Array.from(firing, (count) => common + own * count);
+          addInto(threshold, mul(ofSum, device.tensor(slopes, [dSae])));
+        });
+      }
+      const ofFrequencies = frequencyScale === null ? 0 : (sparsity * frequencies) / frequencyScale;
+      return value(active, squares) + ofFrequencies;
+    },
+  };
+}
+
+function countPenalty(sparsity: number, batch: number, config: JumpReluTrainConfig): CountPenalty {
   const target = config.targetL0 ?? 1;
-  const none = { uniform: 0, perRow: null, ofSum: null };
   if (config.penalty === "quadratic") {
     const factor = (4 * sparsity) / (target * batch);
     return {
-      ...none,
+      uniform: 0,
       perRow: (l0) => affine(l0, { factor, bias: -factor * target }),
-      finish: (_, squares) => (2 * sparsity * squares) / (target * batch),
+      value: (_, squares) => (2 * sparsity * squares) / (target * batch),
+      slope: null,
     };
   }
   if (config.penalty === "relative") {
-    const ofSum = device.zeros([config.dSae]);
+    const over = (active: number): number => active / (batch * target) - 1;
     return {
-      ...none,
-      ofSum,
-      finish(active) {
-        const over = active / (batch * target) - 1;
-        const { threshold } = step.gradients;
-        if (threshold !== null)
-          device.scope(() => {
-            const factor = (2 * sparsity * over) / (batch * target);
-            addInto(threshold, affine(ofSum, { factor, bias: 0 }));
-          });
-        return sparsity * over * over;
-      },
+      uniform: 0,
+      perRow: null,
+      value: (active) => sparsity * over(active) ** 2,
+      slope: (active) => (2 * sparsity * over(active)) / (batch * target),
     };
   }
   return {
-    ...none,
     uniform: sparsity / batch,
-    finish: (active) => (sparsity * active) / batch,
+    perRow: null,
+    value: (active) => (sparsity * active) / batch,
+    slope: null,
   };
 }
 

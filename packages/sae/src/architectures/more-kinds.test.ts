@@ -55,6 +55,13 @@ const kinds: Readonly<Record<string, object>> = {
   "batchtopk crosscoder": { ...top, architecture: "batchtopk_crosscoder", k: 2.6, sites },
   "jumprelu, quadratic": { ...jump, penalty: "quadratic", targetL0: 2 },
   "jumprelu, relative": { ...jump, penalty: "relative", targetL0: 2 },
+  "jumprelu, frequency": { ...jump, frequencyScale: 0.1 },
+  "jumprelu, quadratic and frequency": {
+    ...jump,
+    penalty: "quadratic",
+    targetL0: 2,
+    frequencyScale: 0.1,
+  },
   "standard transcoder": {
     ...penalty,
     architecture: "standard",
@@ -208,7 +215,7 @@ describe("steps", () => {
       expect(cut.ours[parameter], parameter).toBeClose(expected, { rtol: 1e-4, atol: 1e-5 });
   });
 
-  it.each(["jumprelu, quadratic", "jumprelu, relative", "jumprelu transcoder"])(
+  it.each(names.filter((name) => name.startsWith("jumprelu")))(
     "%s is the same by sparse rows and by dense products",
     async (name) => {
       const config = configOf(name);

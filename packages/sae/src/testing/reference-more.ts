@@ -189,6 +189,11 @@ export function referenceMore(
         quadratic: l0.reduce((sum, value) => sum + (2 / aim) * (value - aim) ** 2, 0) / count,
         relative: (mean / aim - 1) ** 2,
       }[config.penalty];
+    for (let latent = 0; latent < dSae; latent++) {
+      const fired = codes.filter((value, index) => index % dSae === latent && value > 0).length;
+      if (config.frequencyScale !== null)
+        loss += (sparsity * (fired / count) ** 2) / config.frequencyScale;
+    }
   }
   if (gate !== null) {
     for (const row of rows.keys()) {

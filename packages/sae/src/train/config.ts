@@ -44,6 +44,11 @@ export interface JumpReluTrainConfig extends CommonTrainConfig {
   readonly penalty: "l0" | "quadratic" | "relative";
   /** L0*: latents that shall be active for an activation; for the penalties that have one, else null. */
   readonly targetL0: number | null;
+  /**
+   * omega: adds lambda sum_i p_i^2 / omega to the penalty, p_i the share of the batch on which latent i fires. Latents that fire less often
+   * than omega hardly feel it; null, the default, for none.
+   */
+  readonly frequencyScale: number | null;
 }
 
 /** Training of a TopK SAE. */
@@ -93,7 +98,7 @@ export type TrainConfigInput =
       JumpReluTanhTrainConfig,
       "gradientClip" | "gradientToInput" | "initialDecoderNorm" | "preActivationOn" | "tanhScale"
     >
-  | Input<JumpReluTrainConfig, "penalty" | "targetL0">
+  | Input<JumpReluTrainConfig, "frequencyScale" | "penalty" | "targetL0">
   | Input<
       MatchingPursuitTrainConfig,
       "gradientClip" | "maxIterations" | "residualThreshold" | "stopOnDuplicateSupport"
@@ -115,6 +120,7 @@ export const trainConfigSchema: z.ZodType<TrainConfig> = z.discriminatedUnion("a
     thresholdForm: z.enum(["raw", "log"]),
     penalty: z.enum(["l0", "quadratic", "relative"]).default("l0"),
     targetL0: z.number().positive().nullable().default(null),
+    frequencyScale: z.number().positive().nullable().default(null),
   }),
   z.object({
     ...commonFields,

@@ -12,6 +12,8 @@ export interface KindRecipeOptions extends RecipeOptions {
   readonly k?: number | undefined;
   /** L0*: for JumpReLU with a target. */
   readonly targetL0?: number | undefined;
+  /** omega: for JumpReLU with a penalty on latents that fire often. */
+  readonly frequencyScale?: number | undefined;
   /** Width of the activations, for recipes whose published values are for inputs of norm sqrt(d_in). */
   readonly dIn?: number | undefined;
   /** Widths of Matryoshka's prefixes; 1/32, 3/32, 7/32, 15/32 and all of the latents by default, as in dictionary_learning. */
@@ -120,6 +122,7 @@ export const kindRecipes: Readonly<Record<KindRecipeName, KindRecipe>> = {
       initialThreshold: 0.001,
       thresholdForm: "log",
       penalty: "quadratic",
+      frequencyScale: options.frequencyScale ?? null,
       targetL0: needed(options, "gemma-scope-2", "targetL0"),
     };
   },

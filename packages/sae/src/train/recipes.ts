@@ -20,6 +20,8 @@ export interface TopKRecipeOptions extends RecipeOptions {
 export interface JumpReluRecipeOptions extends RecipeOptions {
   /** lambda; each recipe has a default. */
   readonly sparsity?: number | undefined;
+  /** omega: penalises latents that fire on more than about this share of tokens, for example 0.1. None by default. */
+  readonly frequencyScale?: number | undefined;
 }
 
 /** Options of {@link shortRunJumpRelu}. */
@@ -49,6 +51,7 @@ export function paperJumpRelu(options: JumpReluRecipeOptions): JumpReluTrainConf
     bandwidth: 0.001,
     initialThreshold: 0.001,
     thresholdForm: "log",
+    frequencyScale: options.frequencyScale ?? null,
   });
 }
 
@@ -79,6 +82,7 @@ export function shortRunJumpRelu(options: ShortRunRecipeOptions): JumpReluTrainC
     bandwidth: 0.02,
     initialThreshold: 0.02,
     thresholdForm: "raw",
+    frequencyScale: options.frequencyScale ?? null,
     ...(targetL0 === undefined ? {} : { penalty: "quadratic", targetL0 }),
   });
 }
