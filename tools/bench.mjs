@@ -5,6 +5,10 @@ import { spawnSync } from "node:child_process";
 const fromSource = process.argv.includes("--source");
 const asked = process.argv.slice(2).filter((argument) => argument !== "--source");
 
+/**
+ * @param {string} command
+ * @param {readonly string[]} args
+ */
 function run(command, args) {
   const { status } = spawnSync(command, args, { stdio: "inherit" });
   if (status !== 0) process.exit(status ?? 1);
