@@ -13,6 +13,7 @@ interface NodeProcess {
   readonly env: Record<string, string | undefined>;
   readonly versions: { readonly node?: string | undefined };
   readonly getBuiltinModule?: ((name: string) => unknown) | undefined;
+  on(event: "exit", listener: () => void): void;
   emitWarning(message: string, options: { readonly type: string; readonly code: string }): void;
 }
 

@@ -26,6 +26,8 @@ export const place = {
   quit: 6,
   /** Memories attached so far. */
   arenas: 7,
+  /** Helpers that have loaded their library, or failed to. */
+  loaded: 8,
 } as const;
 
 /** Bits of the ticket that count chunks. The rest holds a million serial numbers before one comes again. */

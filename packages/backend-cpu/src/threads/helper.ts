@@ -2,6 +2,7 @@
 // bundles the package and however. It never returns to its event loop; between jobs it spins for a moment, then sleeps.
 import { bindProducts } from "../matmul/bind-blas.ts";
 import { nodeBuiltin } from "../matmul/host.ts";
+import type { BlasLibrary } from "../matmul/provider.ts";
 import type { WasmMemory } from "../wasm/engine.ts";
 import { controlOver, place } from "./control.ts";
 import { createEngine } from "./engine.ts";
@@ -24,13 +25,17 @@ const { workerData, parentPort, receiveMessageOnPort } = nodeBuiltin(
 const { control: shared, module, memory, thread, scratch, library } = workerData;
 const control = controlOver(shared);
 const { words } = control;
-const engine = createEngine({
-  thread,
-  module,
-  memory,
-  scratch,
-  blas: library === null ? null : bindProducts(library),
-});
+const engine = createEngine({ thread, module, memory, scratch, blas: loadLibrary() });
+
+/** Says when it is done: until then the process had better not end, see launch.ts. */
+function loadLibrary(): BlasLibrary | null {
+  try {
+    return library === null ? null : bindProducts(library);
+  } finally {
+    Atomics.add(words, place.loaded, 1);
+    Atomics.notify(words, place.loaded);
+  }
+}
 
 for (;;) {
   while (engine.arenas.length < Atomics.load(words, place.arenas)) {

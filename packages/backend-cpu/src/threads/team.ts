@@ -15,6 +15,7 @@ import {
   writeJob,
 } from "./control.ts";
 import { createEngine, type Engine } from "./engine.ts";
+import { guardExit } from "./exit-guard.ts";
 import { type Helper, launchHelper } from "./launch.ts";
 import { runChunk, workOnJob } from "./work.ts";
 
@@ -162,6 +163,7 @@ export class Team {
 
   #launch(control: Control): Helper[] {
     const { threads, module, memory, blas, gemmScratch } = this.#parts;
+    if (blas !== null) guardExit(control.words, threads - 1);
     const helpers = Array.from({ length: threads - 1 }, (_, index) =>
       launchHelper(
         {
