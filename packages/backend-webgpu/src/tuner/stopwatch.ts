@@ -9,8 +9,8 @@ const queryResolve = 512;
 /** What a {@link Stopwatch} times. */
 export interface StopwatchOptions {
   readonly device: GPUDevice;
-  /** Submits what was recorded. */
-  readonly flush: () => void;
+  /** Submits what was recorded, and waits until it is. Throws the device's fault. */
+  readonly submitted: () => Promise<void>;
   /** Whether the device has `timestamp-query`. */
   readonly timestamps: boolean;
 }
@@ -28,13 +28,13 @@ export class Stopwatch {
 
   /** Seconds that the device takes for what `issue` issues; whatever was issued before is waited for first. */
   async seconds(issue: () => void): Promise<number> {
-    const { device, flush, timestamps } = this.#options;
-    flush();
+    const { device, submitted, timestamps } = this.#options;
+    await submitted();
     await device.queue.onSubmittedWorkDone();
     if (!timestamps) {
       const start = performance.now();
       issue();
-      flush();
+      await submitted();
       await device.queue.onSubmittedWorkDone();
       return (performance.now() - start) / 1000;
     }
@@ -54,7 +54,7 @@ export class Stopwatch {
         .end();
       device.queue.submit([before.finish()]);
       issue();
-      flush();
+      await submitted();
       const behind = device.createCommandEncoder();
       behind
         .beginComputePass({ timestampWrites: { querySet: queries, endOfPassWriteIndex: 1 } })

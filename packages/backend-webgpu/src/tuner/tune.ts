@@ -66,23 +66,35 @@ export async function tuneMatmul(
   shapes: readonly TuneShape[],
   options: TuneOptions = {},
 ): Promise<TunedPlans> {
-  const { backend } = device;
-  if (!hasTuning(backend))
-    throw new DeviceError({
-      code: "NOT_WEBGPU",
-      message: `tuneMatmul got a device of the backend ${backend.info.name}, expected one of WebGPU`,
-      fix: "open it by openWebGpuDevice",
-    });
-  const { tuning } = backend;
+  const { tuning } = backendOf(device);
   const measured: Record<string, string> = {};
   for (const wanted of shapes) {
     const plan = planOf(wanted);
     const shape: GemmShape = { ...plan, halves: tuning.runtime.halves };
-    const best = await fastest(backend, plan, shape, options);
+    const best = await fastest(tuning, plan, shape, options);
     tuning.plans.remember(shape, best);
     measured[shapeClass(shape)] = nameOfPlan(best);
   }
   return withPlans(options.store ?? noPlans, tuning.adapter, measured);
+}
+
+/**
+ * Whether the device has a measured plan for products of this shape, which it allows.
+ *
+ * Throws {@link DeviceError} `NOT_WEBGPU`, {@link ConfigError} `VALUE_RANGE`, as {@link tuneMatmul} does.
+ */
+export function isTuned(device: Device, shape: TuneShape): boolean {
+  const { plans, runtime } = backendOf(device).tuning;
+  return plans.measuredFor({ ...planOf(shape), halves: runtime.halves }) !== null;
+}
+
+function backendOf({ backend }: Device): WebGpuBackend {
+  if (hasTuning(backend)) return backend;
+  throw new DeviceError({
+    code: "NOT_WEBGPU",
+    message: `tuneMatmul got a device of the backend ${backend.info.name}, expected one of WebGPU`,
+    fix: "open it by openWebGpuDevice",
+  });
 }
 
 function hasTuning(backend: Backend): backend is WebGpuBackend {
@@ -90,7 +102,7 @@ function hasTuning(backend: Backend): backend is WebGpuBackend {
 }
 
 async function fastest(
-  { tuning }: WebGpuBackend,
+  tuning: Tuning,
   plan: MatmulPlan,
   shape: GemmShape,
   { secondsEach = 0.05, signal, onProgress }: TuneOptions,

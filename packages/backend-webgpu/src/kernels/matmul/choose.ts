@@ -96,12 +96,14 @@ export class Plans implements PlanSource {
 
   /** The measured plan of the shape's class where this shape and device allow it, else the rule's. */
   planFor(shape: GemmShape): GemmPlan {
+    return this.measuredFor(shape) ?? choosePlan(shape, this.#features);
+  }
+
+  /** The measured plan of the shape's class, null where there is none or this shape and device do not allow it. */
+  measuredFor(shape: GemmShape): GemmPlan | null {
     const name = this.#measured.size === 0 ? undefined : this.#measured.get(shapeClass(shape));
-    const known =
-      name === undefined
-        ? undefined
-        : candidatesOf(shape, this.#features).find((plan) => nameOfPlan(plan) === name);
-    return known ?? choosePlan(shape, this.#features);
+    if (name === undefined) return null;
+    return candidatesOf(shape, this.#features).find((plan) => nameOfPlan(plan) === name) ?? null;
   }
 
   /** From now on the plan of all shapes of this class. */
