@@ -36,7 +36,7 @@ export interface WebGpuBackendOptions {
 }
 
 /** Version of the kernels' arithmetic, for manifests. */
-const build = "wgsl-1";
+export const build = "wgsl-1";
 
 /** A backend over a WebGPU device, which it takes over: disposing the backend destroys the device. */
 export function createWebGpuBackend(
@@ -47,21 +47,26 @@ export function createWebGpuBackend(
   const plans = new Plans(features, (options.plans ?? noPlans).adapters[adapter]);
   // So that `dispose`, which the backend keeps, keeps the host.
   const kept = new Set([options.host]);
-  const faults = new Faults(device);
+  const faults = new Faults(device, () => recorder.close());
+  const submitted = async (): Promise<void> => {
+    await recorder.submitted();
+    faults.check();
+  };
   const profiler = new Profiler({
     device,
     timestamps: features.timestamps,
-    flush: () => recorder.flush(),
+    submitted,
   });
   const recorder = new Recorder(device, profiler);
-  const pipelines = new Pipelines(device);
+  const pipelines = new Pipelines({
+    device,
+    onReady: () => recorder.advance(),
+    onRefused: (program, cause) => void faults.refused(program, cause),
+  });
   const pool = new BufferPool({
     device,
     memoryLimit: options.memoryLimit ?? Number.POSITIVE_INFINITY,
-    beforeDestroy: () => {
-      recorder.flush();
-      recorder.forget();
-    },
+    destroy: (buffers) => recorder.destroy(buffers),
     onExhausted: (byteLength) => faults.exhausted(byteLength),
   });
   const limits: BindingLimits = {
@@ -89,7 +94,7 @@ export function createWebGpuBackend(
         ...Object.entries(work.parameters ?? {}),
       ];
       const lanes = work.lanes ?? 256;
-      const { pipeline, layout } = pipelines.get(
+      const program = pipelines.get(
         `${work.name}|${lanes}|${bindingKey(binding)}`,
         binding,
         () => ({
@@ -105,8 +110,7 @@ export function createWebGpuBackend(
       recorder.dispatch({
         name: work.name,
         bytes: binding.ranges.reduce((sum, { size = 0 }) => sum + size, 0),
-        pipeline,
-        layout,
+        program,
         bindings: binding.ranges,
         words: wordsOf(named),
         workgroups: [x, Math.ceil(work.groups / x)],
@@ -163,7 +167,7 @@ export function createWebGpuBackend(
       plans,
       stopwatch: new Stopwatch({
         device,
-        flush: () => recorder.flush(),
+        submitted,
         timestamps: features.timestamps,
       }),
     },

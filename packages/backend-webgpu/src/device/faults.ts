@@ -6,10 +6,15 @@ import { DeviceError } from "@latentkit/core";
  * kept, and thrown by the next call that issues or reads.
  */
 export class Faults {
+  readonly #device: GPUDevice;
   #fault: DeviceError | null = null;
   #closed = false;
+  readonly #onEnd: () => void;
 
-  constructor(device: GPUDevice) {
+  /** `onEnd` is called with the first fault and when the device is closed: nothing that waits may be computed any more. */
+  constructor(device: GPUDevice, onEnd: () => void) {
+    this.#device = device;
+    this.#onEnd = onEnd;
     device.addEventListener("uncapturederror", (event) => {
       event.preventDefault();
       this.#keep(
@@ -31,6 +36,7 @@ export class Faults {
       message: `the WebGPU device was lost (${reason}): ${message}`,
       fix: "open a new device and resume from the last checkpoint",
     });
+    this.#onEnd();
   }
 
   /** Throws the {@link DeviceError} that was kept, if any: `DEVICE_LOST`, `DEVICE_OUT_OF_MEMORY` or `WEBGPU_FAULT`. */
@@ -55,12 +61,30 @@ export class Faults {
     );
   }
 
+  /** A program that was compiled in the background was refused, unless it is the device's loss that ended the compiling. */
+  async refused(program: string, cause: unknown): Promise<void> {
+    const nothing = Symbol("not lost");
+    const turn = new Promise((resolve) => setTimeout(() => resolve(nothing), 0));
+    if ((await Promise.race([this.#device.lost, turn])) !== nothing) return;
+    this.#keep(
+      new DeviceError({
+        code: "WEBGPU_FAULT",
+        message: `the WebGPU device refused the program ${program}: ${cause instanceof Error ? cause.message : String(cause)}`,
+        fix: "this is a fault in Latentkit or the driver: report it with the adapter's name",
+        cause,
+      }),
+    );
+  }
+
   /** From now on nothing is kept: the device is being destroyed on purpose. */
   close(): void {
     this.#closed = true;
+    this.#onEnd();
   }
 
   #keep(fault: DeviceError): void {
-    if (!this.#closed) this.#fault ??= fault;
+    if (this.#closed) return;
+    this.#fault ??= fault;
+    this.#onEnd();
   }
 }

@@ -2,44 +2,92 @@
 import type { Binding } from "./operands.ts";
 import { programText, type ProgramText } from "./program.ts";
 
-/** A compiled program and how it is bound. */
-export interface Compiled {
-  readonly pipeline: GPUComputePipeline;
-  readonly layout: GPUBindGroupLayout;
-}
-
 /** `GPUShaderStage.COMPUTE`, which Node has no global for. */
 const compute = 4;
 
-/** Compiled programs by key. */
-export class Pipelines {
-  readonly #device: GPUDevice;
-  readonly #compiled = new Map<string, Compiled>();
-  readonly #layouts = new Map<string, GPUBindGroupLayout>();
+/** A program that is compiled in the background from the moment that it is first asked for. */
+export class Program {
+  readonly layout: GPUBindGroupLayout;
+  readonly #compile: () => GPUComputePipeline;
+  #pipeline: GPUComputePipeline | null = null;
 
-  constructor(device: GPUDevice) {
-    this.#device = device;
+  constructor(layout: GPUBindGroupLayout, compile: () => GPUComputePipeline) {
+    this.layout = layout;
+    this.#compile = compile;
   }
 
-  /** The program of `key`, made from `text` if it is not there yet. Faults in the text come as uncaptured errors. */
-  get(key: string, binding: Binding, text: () => ProgramText): Compiled {
-    const known = this.#compiled.get(key);
+  /** Whether it is compiled. */
+  get ready(): boolean {
+    return this.#pipeline !== null;
+  }
+
+  /** The compiled program; compiled in place, which blocks, where the background has not done it yet. */
+  pipeline(): GPUComputePipeline {
+    return (this.#pipeline ??= this.#compile());
+  }
+
+  /** What the background has compiled, unless somebody could not wait for it. */
+  finish(pipeline: GPUComputePipeline): void {
+    this.#pipeline ??= pipeline;
+  }
+}
+
+/** What {@link Pipelines} are made of. */
+export interface PipelinesOptions {
+  readonly device: GPUDevice;
+  /** Called whenever a program is compiled: what waited for it may go on. */
+  readonly onReady: () => void;
+  /** Called when the device refuses a program, some time after it was asked for. */
+  readonly onRefused: (program: string, cause: unknown) => void;
+}
+
+/** Programs by key. */
+export class Pipelines {
+  readonly #options: PipelinesOptions;
+  readonly #programs = new Map<string, Program>();
+  readonly #layouts = new Map<string, GPUBindGroupLayout>();
+
+  constructor(options: PipelinesOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * The program of `key`. The first call makes its text and begins to compile it; all others are given the same one, compiled or not.
+   * Faults in the text come as uncaptured errors, and to `onRefused`.
+   */
+  get(key: string, binding: Binding, text: () => ProgramText): Program {
+    const known = this.#programs.get(key);
     if (known !== undefined) return known;
+    const { device } = this.#options;
     const layout = this.#layout(binding);
-    const device = this.#device;
-    const made: Compiled = {
-      layout,
-      pipeline: device.createComputePipeline({
-        label: key,
-        layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
-        compute: {
-          module: device.createShaderModule({ label: key, code: programText(text()) }),
-          entryPoint: "main",
-        },
-      }),
+    const descriptor: GPUComputePipelineDescriptor = {
+      label: key,
+      layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
+      compute: {
+        module: device.createShaderModule({ label: key, code: programText(text()) }),
+        entryPoint: "main",
+      },
     };
-    this.#compiled.set(key, made);
+    const made = new Program(layout, () => device.createComputePipeline(descriptor));
+    this.#programs.set(key, made);
+    void this.#compile(made, key, descriptor);
     return made;
+  }
+
+  async #compile(
+    program: Program,
+    key: string,
+    descriptor: GPUComputePipelineDescriptor,
+  ): Promise<void> {
+    const { device, onReady, onRefused } = this.#options;
+    try {
+      program.finish(await device.createComputePipelineAsync(descriptor));
+    } catch (cause) {
+      // Made in place meanwhile: its faults, if any, came as uncaptured errors.
+      if (!program.ready) onRefused(key, cause);
+      return;
+    }
+    onReady();
   }
 
   #layout({ slots }: Binding): GPUBindGroupLayout {
@@ -49,7 +97,7 @@ export class Pipelines {
     const key = types.join();
     const known = this.#layouts.get(key);
     if (known !== undefined) return known;
-    const made = this.#device.createBindGroupLayout({
+    const made = this.#options.device.createBindGroupLayout({
       entries: [
         { binding: 0, visibility: compute, buffer: { type: "uniform", hasDynamicOffset: true } },
         ...types.map((type, index) => ({

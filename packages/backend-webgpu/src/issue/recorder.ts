@@ -1,47 +1,35 @@
 /// <reference types="@webgpu/types" />
 import { GPUBufferUsageBits } from "../memory/pool.ts";
 import type { Profiler } from "../profile/profiler.ts";
+import { type Copy, type Dispatch, type Step, submitBatch } from "./batch.ts";
+import { BindGroups } from "./bind-groups.ts";
+import type { Program } from "./pipelines.ts";
+import { WaitingQueue } from "./queue.ts";
 
 /** Commands go to the device after this many dispatches at the latest, so that it has work while the host records. */
 const dispatchesPerBatch = 256;
 /** Parameters of all dispatches of a batch: each begins at a multiple of the device's alignment. */
 const arenaBytes = 256 * 1024;
 
-/** Bind groups that are kept at most; they hold buffers that the pool holds as well. */
-const bindGroupsKept = 4096;
-
-/** One dispatch, ready to be recorded. */
-export interface Dispatch {
-  /** Of the kernel, and the bytes of all ranges that it binds; for profiles. */
-  readonly name: string;
-  readonly bytes: number;
-  readonly pipeline: GPUComputePipeline;
-  readonly layout: GPUBindGroupLayout;
-  /** Bindings 1, 2 and so on; 0 holds the parameters. */
-  readonly bindings: readonly GPUBufferBinding[];
-  /** Parameters as 32-bit words. */
-  readonly words: Uint32Array;
-  readonly workgroups: readonly [x: number, y: number];
-}
-
 /**
- * Records commands into one encoder, and submits them in batches: when somebody waits for a result, when the host is about to
- * write a buffer that recorded commands use, or when the batch is full.
+ * Records commands and submits them in batches: when somebody waits for a result, when the host is about to write a buffer that
+ * recorded commands use, or when the batch is full. A batch whose programs are still being compiled waits, and whatever is to
+ * happen after it waits behind it, host writes included; nobody who issues does.
  */
 export class Recorder {
   readonly #device: GPUDevice;
   readonly #profiler: Profiler;
+  readonly #groups: BindGroups;
+  readonly #queue = new WaitingQueue<GPUBuffer>();
   readonly #arena: GPUBuffer;
   readonly #host: Uint32Array<ArrayBuffer> = new Uint32Array(arenaBytes / 4);
   readonly #alignment: number;
-  readonly #used = new Set<GPUBuffer>();
-  readonly #groups = new Map<string, GPUBindGroup>();
-  readonly #numbers = new WeakMap<GPUBindGroupLayout | GPUBuffer, number>();
-  #nextNumber = 0;
-  #arenaEnd = 0;
+  // Of the batch that is being recorded.
+  #steps: Step[] = [];
+  #used = new Set<GPUBuffer>();
+  #programs = new Set<Program>();
   #dispatches = 0;
-  #encoder: GPUCommandEncoder | null = null;
-  #pass: GPUComputePassEncoder | null = null;
+  #arenaEnd = 0;
 
   constructor(device: GPUDevice, profiler: Profiler) {
     this.#device = device;
@@ -51,112 +39,103 @@ export class Recorder {
       size: arenaBytes,
       usage: GPUBufferUsageBits.uniform | GPUBufferUsageBits.copyTo,
     });
+    this.#groups = new BindGroups(device, this.#arena);
   }
 
   /** Records a dispatch behind all others. */
-  dispatch({ name, bytes, pipeline, layout, bindings, words, workgroups }: Dispatch): void {
-    const byteLength = words.byteLength;
-    if (this.#arenaEnd + byteLength > arenaBytes || this.#dispatches >= dispatchesPerBatch)
+  dispatch(dispatch: Dispatch): void {
+    const { words, bindings, program } = dispatch;
+    if (this.#arenaEnd + words.byteLength > arenaBytes || this.#dispatches >= dispatchesPerBatch)
       this.flush();
     const at = this.#arenaEnd;
     this.#host.set(words, at / 4);
-    this.#arenaEnd = Math.ceil((at + byteLength) / this.#alignment) * this.#alignment;
+    this.#arenaEnd = Math.ceil((at + words.byteLength) / this.#alignment) * this.#alignment;
     this.#dispatches++;
+    this.#programs.add(program);
     for (const { buffer } of bindings) this.#used.add(buffer);
-    const timestampWrites = this.#profiler.time(name, bytes);
-    if (timestampWrites !== undefined) this.#endPass();
-    const pass = this.#computePass(timestampWrites);
-    pass.setPipeline(pipeline);
-    pass.setBindGroup(0, this.#bindGroup(layout, bindings, byteLength), [at]);
-    pass.dispatchWorkgroups(workgroups[0], workgroups[1]);
-    // The device's clock is read where passes begin and end.
-    if (timestampWrites !== undefined) this.#endPass();
+    this.#steps.push({ dispatch, at });
   }
 
-  /** Forgets bind groups: buffers are about to be destroyed. */
-  forget(): void {
-    this.#groups.clear();
+  /** Records a copy. */
+  copy(copy: Copy): void {
+    this.#steps.push({ copy });
+    this.#used.add(copy.from).add(copy.to);
   }
 
-  /** Records a copy; offsets and size are multiples of 4 bytes. */
-  copy(from: GPUBuffer, fromByte: number, to: GPUBuffer, toByte: number, byteLength: number): void {
-    this.#endPass();
-    this.#commands().copyBufferToBuffer(from, fromByte, to, toByte, byteLength);
-    this.#used.add(from).add(to);
-  }
-
-  /** Writes host bytes now, after whatever was recorded; offset and size are multiples of 4 bytes. */
+  /** Writes host bytes, which may change afterwards, behind all that was recorded; offset and size are multiples of 4 bytes. */
   write(buffer: GPUBuffer, byteOffset: number, bytes: Uint8Array<ArrayBuffer>): void {
     if (this.#used.has(buffer)) this.flush();
-    this.#device.queue.writeBuffer(buffer, byteOffset, bytes);
-  }
-
-  /** Submits what was recorded. */
-  flush(): void {
-    const encoder = this.#encoder;
-    if (encoder === null) return;
-    this.#endPass();
-    this.#encoder = null;
-    const readTimes = this.#profiler.resolve(encoder);
-    if (this.#arenaEnd > 0)
-      this.#device.queue.writeBuffer(
-        this.#arena,
-        0,
-        this.#host,
-        0,
-        Math.min(this.#arenaEnd / 4, arenaBytes / 4),
-      );
-    this.#device.queue.submit([encoder.finish()]);
-    readTimes?.();
-    this.#arenaEnd = 0;
-    this.#dispatches = 0;
-    this.#used.clear();
-  }
-
-  /** The same dispatches come again in every step, with buffers that the pool lends again: their bind groups are kept. */
-  #bindGroup(
-    layout: GPUBindGroupLayout,
-    bindings: readonly GPUBufferBinding[],
-    byteLength: number,
-  ): GPUBindGroup {
-    let key = `${this.#numberOf(layout)}:${byteLength}`;
-    for (const { buffer, offset, size } of bindings)
-      key += `:${this.#numberOf(buffer)},${offset},${size}`;
-    const known = this.#groups.get(key);
-    if (known !== undefined) return known;
-    if (this.#groups.size >= bindGroupsKept) this.#groups.clear();
-    const made = this.#device.createBindGroup({
-      layout,
-      entries: [
-        { binding: 0, resource: { buffer: this.#arena, size: byteLength } },
-        ...bindings.map((resource, index) => ({ binding: index + 1, resource })),
-      ],
+    if (!this.#queue.uses(buffer)) {
+      this.#device.queue.writeBuffer(buffer, byteOffset, bytes);
+      return;
+    }
+    const kept = bytes.slice();
+    this.#queue.push({
+      programs: [],
+      buffers: [buffer],
+      dispatches: 0,
+      bytes: kept.length,
+      run: () => this.#device.queue.writeBuffer(buffer, byteOffset, kept),
     });
-    this.#groups.set(key, made);
-    return made;
   }
 
-  #numberOf(object: GPUBindGroupLayout | GPUBuffer): number {
-    const known = this.#numbers.get(object);
-    if (known !== undefined) return known;
-    this.#numbers.set(object, this.#nextNumber);
-    return this.#nextNumber++;
+  /** Destroys buffers behind all that was recorded. */
+  destroy(buffers: readonly GPUBuffer[]): void {
+    this.flush();
+    this.#queue.push({
+      programs: [],
+      buffers: [],
+      dispatches: 0,
+      bytes: 0,
+      run: () => {
+        this.#groups.clear();
+        for (const buffer of buffers) buffer.destroy();
+      },
+    });
   }
 
-  #commands(): GPUCommandEncoder {
-    this.#encoder ??= this.#device.createCommandEncoder();
-    return this.#encoder;
+  /** Submits what was recorded, as soon as its programs are compiled. */
+  flush(): void {
+    const steps = this.#steps;
+    if (steps.length === 0) return;
+    const words = this.#host.slice(0, Math.min(this.#arenaEnd, arenaBytes) / 4);
+    this.#queue.push({
+      programs: this.#programs,
+      buffers: this.#used,
+      dispatches: this.#dispatches,
+      bytes: words.byteLength,
+      run: () => {
+        if (words.length > 0) this.#device.queue.writeBuffer(this.#arena, 0, words);
+        submitBatch(steps, {
+          device: this.#device,
+          profiler: this.#profiler,
+          groups: this.#groups,
+        });
+      },
+    });
+    this.#steps = [];
+    this.#used = new Set();
+    this.#programs = new Set();
+    this.#dispatches = 0;
+    this.#arenaEnd = 0;
   }
 
-  #computePass(timestampWrites: GPUComputePassTimestampWrites | undefined): GPUComputePassEncoder {
-    this.#pass ??= this.#commands().beginComputePass(
-      timestampWrites === undefined ? {} : { timestampWrites },
-    );
-    return this.#pass;
+  /** Submits what was recorded, and resolves when it is submitted, or never will be: ask the device's faults. */
+  async submitted(): Promise<void> {
+    this.flush();
+    await this.#queue.settled();
   }
 
-  #endPass(): void {
-    this.#pass?.end();
-    this.#pass = null;
+  /** A program was compiled: submits what waited for it. */
+  advance(): void {
+    this.#queue.advance();
+  }
+
+  /** Drops what waits, and submits nothing any more. */
+  close(): void {
+    this.#steps = [];
+    this.#used = new Set();
+    this.#programs = new Set();
+    this.#queue.close();
   }
 }

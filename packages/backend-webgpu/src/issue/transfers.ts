@@ -66,8 +66,9 @@ export class Transfers {
     const low = Math.floor(start / 4) * 4;
     const size = Math.ceil((start + byteLength) / 4) * 4 - low;
     const staging = this.#take(bufferSize(size));
-    recorder.copy(buffer, low, staging, 0, size);
-    recorder.flush();
+    recorder.copy({ from: buffer, fromByte: low, to: staging, toByte: 0, byteLength: size });
+    await recorder.submitted();
+    faults.check();
     try {
       await staging.mapAsync(mapRead, 0, size);
     } catch (cause) {

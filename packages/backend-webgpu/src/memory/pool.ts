@@ -11,8 +11,8 @@ export interface BufferPoolOptions {
   readonly device: GPUDevice;
   /** Bytes that storages may take together. */
   readonly memoryLimit: number;
-  /** Called before buffers are destroyed: what was recorded must be submitted first. */
-  readonly beforeDestroy: () => void;
+  /** Destroys buffers once the device has been given all that was recorded. */
+  readonly destroy: (buffers: readonly GPUBuffer[]) => void;
   /** Called when the device reports, some time later, that a buffer had no memory. */
   readonly onExhausted: (byteLength: number) => void;
 }
@@ -90,8 +90,7 @@ export class BufferPool {
 
   /** Destroys what is idle. */
   #trim(): void {
-    this.#options.beforeDestroy();
-    for (const buffers of this.#idle.values()) for (const buffer of buffers) buffer.destroy();
+    this.#options.destroy([...this.#idle.values()].flat());
     this.#idle.clear();
     this.#idleBytes = 0;
   }

@@ -42,7 +42,7 @@ export async function profileWebGpu<T>(
       fix: "open it by openWebGpuDevice",
     });
   const { profiler } = backend;
-  profiler.start();
+  await profiler.start();
   let result: T;
   try {
     result = await work();

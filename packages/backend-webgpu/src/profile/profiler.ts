@@ -15,8 +15,8 @@ export interface ProfilerOptions {
   readonly device: GPUDevice;
   /** Whether the device has `timestamp-query`. */
   readonly timestamps: boolean;
-  /** Submits what was recorded. */
-  readonly flush: () => void;
+  /** Submits what was recorded, and waits until it is. Throws the device's fault. */
+  readonly submitted: () => Promise<void>;
 }
 
 /** A backend whose dispatches can be timed. */
@@ -39,6 +39,7 @@ type Labels = readonly Omit<TimedDispatch, "seconds">[];
  */
 export class Profiler {
   readonly #options: ProfilerOptions;
+  #starting = false;
   #queries: GPUQuerySet | null = null;
   #labels: { readonly name: string; readonly bytes: number }[] = [];
   #pending: Promise<readonly TimedDispatch[]>[] = [];
@@ -49,10 +50,10 @@ export class Profiler {
 
   /**
    * From now on dispatches are timed. Throws {@link DeviceError}: `WEBGPU_NO_TIMESTAMPS` where the device has no clock to ask,
-   * `PROFILE_RUNNING` if it is running already.
+   * `PROFILE_RUNNING` if it is running already, the device's fault.
    */
-  start(): void {
-    const { device, timestamps, flush } = this.#options;
+  async start(): Promise<void> {
+    const { device, timestamps, submitted } = this.#options;
     if (!timestamps)
       throw new DeviceError({
         code: "WEBGPU_NO_TIMESTAMPS",
@@ -60,13 +61,18 @@ export class Profiler {
           "a profile was asked of a WebGPU device that does not tell its time: it was opened without timestamp-query",
         fix: "profile on another adapter; `latentkit doctor` prints what an adapter offers",
       });
-    if (this.#queries !== null)
+    if (this.#starting || this.#queries !== null)
       throw new DeviceError({
         code: "PROFILE_RUNNING",
         message: "a profile was asked of a WebGPU device that is being profiled",
         fix: "await one profile before the next, or open a device for each",
       });
-    flush();
+    this.#starting = true;
+    try {
+      await submitted();
+    } finally {
+      this.#starting = false;
+    }
     this.#queries = device.createQuerySet({ type: "timestamp", count: 2 * capacity });
   }
 
@@ -109,14 +115,18 @@ export class Profiler {
     };
   }
 
-  /** Ends it, and waits for the times of all dispatches since `start`. Throws {@link DeviceError} `DEVICE_LOST`. */
+  /** Ends it, and waits for the times of all dispatches since `start`. Throws {@link DeviceError} `DEVICE_LOST`, and other faults. */
   async stop(): Promise<readonly TimedDispatch[]> {
-    this.#options.flush();
-    this.#queries?.destroy();
-    this.#queries = null;
-    this.#labels = [];
-    const pending = this.#pending;
-    this.#pending = [];
+    let pending: Promise<readonly TimedDispatch[]>[];
+    try {
+      await this.#options.submitted();
+    } finally {
+      this.#queries?.destroy();
+      this.#queries = null;
+      this.#labels = [];
+      pending = this.#pending;
+      this.#pending = [];
+    }
     return (await Promise.all(pending)).flat();
   }
 }
