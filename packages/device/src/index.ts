@@ -8,5 +8,6 @@ export type {
   OpenDeviceOptions,
   OpenedDevice,
 } from "./open.ts";
+export { profileDevice } from "./profile.ts";
 export { selfCheck } from "./self-check.ts";
 export type { CheckedOperator, SelfCheck, SelfCheckOptions } from "./self-check.ts";
