@@ -48,7 +48,11 @@ export default defineConfig({
         test: {
           // On a GPU, or on Mesa's software driver, which takes all processors.
           name: "gpu",
-          include: ["packages/*/src/**/*.gpu.test.ts", "tests/**/*.gpu.test.ts"],
+          include: [
+            "packages/*/src/**/*.gpu.test.ts",
+            "apps/*/src/**/*.gpu.test.ts",
+            "tests/**/*.gpu.test.ts",
+          ],
           fileParallelism: false,
           sequence: { groupOrder: 3 },
         },

@@ -1,6 +1,5 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { openCpuDevice } from "@latentkit/backend-cpu";
 import { ConfigError } from "@latentkit/core";
 import { byteTokenizer } from "@latentkit/loaders";
 import {
@@ -15,6 +14,7 @@ import type { LanguageModel } from "@latentkit/models";
 import type { Device } from "@latentkit/tensor";
 import type { TinyVersion } from "@latentkit/tiny";
 import { loadTiny, tinyFolder } from "@latentkit/tiny/node";
+import { type DeviceOptions, openChosenDevice } from "./device.ts";
 import { runStage } from "./stage.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -32,7 +32,7 @@ const embedded: ReadonlyMap<string, TinyVersion> = new Map([
 export const adapterOption =
   "folder of a LoRA adapter in PEFT's format (adapter_config.json), merged into the model";
 
-/** A model on the machine's best device. Disposing frees both. */
+/** A model on the device that was asked for, else the CPU. Disposing frees both. */
 export interface OpenModel extends Disposable {
   readonly model: LanguageModel;
   readonly device: Device;
@@ -43,14 +43,13 @@ export interface OpenModel extends Disposable {
  * `tiny-instruct` (the embedded model), or `random`.
  *
  * Throws `ConfigError` `MODEL_NOT_FOUND` where there is no such path, `IoError` `TINY_MISSING` where the embedded model's data is not
- * there, and what `loadAdapter` throws.
+ * there, and what `openChosenDevice` and `loadAdapter` throw.
  */
 export async function openModel(
   argument: string,
   terminal: Terminal,
-  options: {
+  options: DeviceOptions & {
     readonly seed: number;
-    readonly quiet: boolean;
     /** Folder of an adapter to merge into the model. */
     readonly adapter?: string | undefined;
   },
@@ -65,7 +64,7 @@ export async function openModel(
       where: "MODEL",
     });
   }
-  const device = await openCpuDevice();
+  const device = await openChosenDevice(terminal, options);
   const stage = {
     title: "load model",
     quiet: options.quiet,

@@ -9,14 +9,39 @@ export const commonSchema = {
   seed: z.coerce.number().int().nonnegative().max(0xffff_ffff).default(0),
 };
 
+/** `--device`, as commander leaves it; absent where it was not given. */
+export const deviceSchema = { device: z.enum(["auto", "cpu", "webgpu"]).optional() };
+
+/** `--profile`, as commander leaves it. */
+export const profileSchema = { profile: z.boolean().default(false) };
+
 /** A whole number above zero, from a flag's text. */
 export const count: z.ZodCoercedNumber = z.coerce.number().int().positive();
 
 /** A port, from a flag's text; 0 takes any that is free. */
 export const port: z.ZodCoercedNumber = z.coerce.number().int().min(0).max(65_535);
 
-/** Adds the flags that every command has. */
-export function withCommonOptions(command: Command): Command {
+/** A flag that several commands have, and not all. */
+interface Flag {
+  readonly flags: string;
+  readonly description: string;
+}
+
+/** Where to compute, for `deviceSchema`. */
+export const deviceFlag: Flag = {
+  flags: "--device <name>",
+  description: "auto (a GPU where there is one), cpu or webgpu (default: cpu)",
+};
+
+/** For `profileSchema`, beside {@link deviceFlag}. */
+export const profileFlag: Flag = {
+  flags: "--profile",
+  description: "time each kernel by the device's clock; a table on stderr (with --device webgpu)",
+};
+
+/** Adds the flags that every command has, behind those of `more`. */
+export function withCommonOptions(command: Command, ...more: readonly Flag[]): Command {
+  for (const { flags, description } of more) command.option(flags, description);
   return command
     .option("--json", "print the result as JSON on stdout")
     .option("--quiet", "no progress on stderr")

@@ -1,4 +1,5 @@
 import { renderTable } from "@latentkit/report";
+import type { Writable } from "node:stream";
 import type { Terminal } from "./terminal.ts";
 
 /** What a command prints for people. */
@@ -20,16 +21,16 @@ export function printResult(
     terminal.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
     return;
   }
-  printTable(terminal, table());
+  printTable(terminal.stdout, table());
 }
 
 /** Prints a table, and its last line if it has one. */
-export function printTable(terminal: Terminal, { columns, rows, footer }: Table): void {
-  terminal.stdout.write(
+export function printTable(to: Writable, { columns, rows, footer }: Table): void {
+  to.write(
     `${renderTable(
       columns.map((name) => ({ name })),
       rows,
     )}\n`,
   );
-  if (footer !== undefined) terminal.stdout.write(`\n${footer}\n`);
+  if (footer !== undefined) to.write(`\n${footer}\n`);
 }

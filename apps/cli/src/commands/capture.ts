@@ -4,12 +4,24 @@ import type { LanguageModel } from "@latentkit/models";
 import type { Command } from "commander";
 import { z } from "zod";
 import { adapterOption, modelArgument, openModel } from "../open-model.ts";
-import { commonSchema, parseOptions, parseTokenRows, withCommonOptions } from "../options.ts";
+import { withProfile } from "../device.ts";
+import {
+  commonSchema,
+  deviceSchema,
+  parseOptions,
+  parseTokenRows,
+  profileSchema,
+  withCommonOptions,
+  deviceFlag,
+  profileFlag,
+} from "../options.ts";
 import { printResult } from "../output.ts";
 import type { Terminal } from "../terminal.ts";
 
 const schema = z.object({
   ...commonSchema,
+  ...deviceSchema,
+  ...profileSchema,
   prompt: z.string().min(1).optional(),
   tokens: z.string().optional(),
   adapter: z.string().min(1).optional(),
@@ -37,20 +49,24 @@ export function addCapture(program: Command, terminal: Terminal): void {
       .option("--adapter <dir>", adapterOption)
       .requiredOption("--out <file>", "safetensors file to write")
       .addHelpText("after", "\n`latentkit inspect MODEL` lists a model's sites."),
+    deviceFlag,
+    profileFlag,
   ).action(async (argument: string, raw: unknown) => {
     const options = parseOptions(schema, raw);
     using open = await openModel(argument, terminal, options);
     const { model } = open;
     const tokens = tokenRows(model, options);
-    using run = model.run(tokens, { capture: options.sites, logits: "none" });
-    const captured = await Promise.all(
-      [...run.captured].map(async ([name, tensor]) => ({
-        name,
-        dtype: "f32" as const,
-        shape: tensor.shape,
-        bytes: await tensor.floats(),
-      })),
-    );
+    const captured = await withProfile(terminal, open.device, options, async () => {
+      using run = model.run(tokens, { capture: options.sites, logits: "none" });
+      return Promise.all(
+        [...run.captured].map(async ([name, tensor]) => ({
+          name,
+          dtype: "f32" as const,
+          shape: tensor.shape,
+          bytes: await tensor.floats(),
+        })),
+      );
+    });
     const shape = [tokens.length, tokens[0]?.length ?? 0];
     const ids = {
       name: "tokens",

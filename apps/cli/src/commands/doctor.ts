@@ -2,6 +2,7 @@ import { describeCpu } from "@latentkit/backend-cpu";
 import { inspectWebGpu } from "@latentkit/device";
 import type { Command } from "commander";
 import { z } from "zod";
+import { calibrationTable, cpuRows, librariesTable } from "../doctor/cpu.ts";
 import { webGpuRows, profileTable } from "../doctor/webgpu.ts";
 import { commonSchema, parseOptions, withCommonOptions } from "../options.ts";
 import { printResult, printTable } from "../output.ts";
@@ -40,17 +41,17 @@ export function addDoctor(program: Command, terminal: Terminal): void {
       rows: [
         ["node", result.node],
         ["platform", result.platform],
-        ...Object.entries(cpu).map(([name, value]) => [name, describeValue(value)]),
+        ...cpuRows(cpu),
         ...(webgpu === null ? [] : webGpuRows(webgpu)),
       ],
     }));
-    if (!options.json && webgpu?.available === true && webgpu.profile !== null) {
+    if (options.json) return;
+    const tables = [librariesTable(cpu.tried), calibrationTable(cpu.calibrations)];
+    if (webgpu?.available === true && webgpu.profile !== null)
+      tables.push(profileTable(webgpu.profile));
+    for (const table of tables) {
       terminal.stdout.write("\n");
-      printTable(terminal, profileTable(webgpu.profile));
+      printTable(terminal.stdout, table);
     }
   });
-}
-
-function describeValue(value: unknown): string {
-  return typeof value === "string" ? value : JSON.stringify(value);
 }

@@ -1,18 +1,26 @@
 import type { Command } from "commander";
 import { ConfigError } from "@latentkit/core";
+import type { LanguageModel } from "@latentkit/models";
 import { z } from "zod";
 import { adapterOption, modelArgument, openModel } from "../open-model.ts";
+import { withProfile } from "../device.ts";
 import {
   commonSchema,
   count,
+  deviceSchema,
   parseOptions,
   parseTokenRows,
+  profileSchema,
   withCommonOptions,
+  deviceFlag,
+  profileFlag,
 } from "../options.ts";
 import type { Terminal } from "../terminal.ts";
 
 const schema = z.object({
   ...commonSchema,
+  ...deviceSchema,
+  ...profileSchema,
   prompt: z.string().min(1).optional(),
   tokens: z.string().optional(),
   adapter: z.string().min(1).optional(),
@@ -55,37 +63,15 @@ export function addGenerate(program: Command, terminal: Terminal): void {
       .option("--samples <n>", "ways to go on, from one reading of the prompt (default: 1)")
       .option("--max-tokens <n>", "stop after this many new tokens (default: 256)")
       .option("--ignore-eos", "go on after the end-of-text token"),
+    deviceFlag,
+    profileFlag,
   ).action(async (argument: string, raw: unknown) => {
     const options = parseOptions(schema, raw);
     const input = promptOf(options);
     using open = await openModel(argument, terminal, options);
-    const samples = Array.from({ length: options.samples }, () => ({
-      text: "",
-      tokens: Array<number>(),
-      finish: "length",
-    }));
-    for await (const piece of open.model.generate({
-      ...input,
-      temperature: options.greedy ? 0 : options.temperature,
-      ...(options.topK === undefined ? {} : { topK: options.topK }),
-      ...(options.topP === undefined ? {} : { topP: options.topP }),
-      ...(options.minP === undefined ? {} : { minP: options.minP }),
-      repetitionPenalty: options.repetitionPenalty,
-      stopStrings: options.stop,
-      samples: options.samples,
-      maxTokens: options.maxTokens,
-      ignoreEos: options.ignoreEos,
-      seed: options.seed,
-      signal: terminal.signal,
-    })) {
-      const sample = samples[piece.sample];
-      if (sample === undefined) continue; // there are as many as were asked for
-      sample.tokens.push(piece.token);
-      sample.text += piece.text;
-      sample.finish = piece.finish ?? sample.finish;
-      // One text can be shown as it comes; several would be mixed.
-      if (!options.json && options.samples === 1) terminal.stdout.write(piece.text);
-    }
+    const samples = await withProfile(terminal, open.device, options, () =>
+      generateAll(open.model, input, options, terminal),
+    );
     const made = { model: open.model.identity(), seed: options.seed };
     if (options.json) {
       const [only] = samples;
@@ -96,6 +82,50 @@ export function addGenerate(program: Command, terminal: Terminal): void {
       terminal.stdout.write(`${others.map(({ text }) => text).join("\n---\n")}\n`);
     }
   });
+}
+
+/** A way to go on. */
+interface Sample {
+  text: string;
+  readonly tokens: number[];
+  finish: string;
+}
+
+/** Every sample whole; a single one is printed as it comes. */
+async function generateAll(
+  model: LanguageModel,
+  input: ReturnType<typeof promptOf>,
+  options: z.infer<typeof schema>,
+  terminal: Terminal,
+): Promise<Sample[]> {
+  const samples = Array.from({ length: options.samples }, () => ({
+    text: "",
+    tokens: Array<number>(),
+    finish: "length",
+  }));
+  for await (const piece of model.generate({
+    ...input,
+    temperature: options.greedy ? 0 : options.temperature,
+    ...(options.topK === undefined ? {} : { topK: options.topK }),
+    ...(options.topP === undefined ? {} : { topP: options.topP }),
+    ...(options.minP === undefined ? {} : { minP: options.minP }),
+    repetitionPenalty: options.repetitionPenalty,
+    stopStrings: options.stop,
+    samples: options.samples,
+    maxTokens: options.maxTokens,
+    ignoreEos: options.ignoreEos,
+    seed: options.seed,
+    signal: terminal.signal,
+  })) {
+    const sample = samples[piece.sample];
+    if (sample === undefined) continue; // there are as many as were asked for
+    sample.tokens.push(piece.token);
+    sample.text += piece.text;
+    sample.finish = piece.finish ?? sample.finish;
+    // One text can be shown as it comes; several would be mixed.
+    if (!options.json && options.samples === 1) terminal.stdout.write(piece.text);
+  }
+  return samples;
 }
 
 /** What to continue. Throws `ConfigError` `USAGE_PROMPT`. */

@@ -2,13 +2,21 @@ import { harvest, readDocuments } from "@latentkit/activations/node";
 import type { Command } from "commander";
 import { z } from "zod";
 import { modelArgument, openModel } from "../open-model.ts";
-import { commonSchema, count, parseOptions, withCommonOptions } from "../options.ts";
+import {
+  commonSchema,
+  count,
+  deviceSchema,
+  parseOptions,
+  withCommonOptions,
+  deviceFlag,
+} from "../options.ts";
 import { printResult } from "../output.ts";
 import { runStage } from "../stage.ts";
 import type { Terminal } from "../terminal.ts";
 
 const schema = z.object({
   ...commonSchema,
+  ...deviceSchema,
   site: z.string(),
   text: z.array(z.string()).min(1),
   out: z.string(),
@@ -41,6 +49,7 @@ export function addHarvest(program: Command, terminal: Terminal): void {
       .option("--max-tokens <n>", "stop before there are more tokens than this")
       .option("--dtype <name>", "f32, f16 or bf16 (default: f32)")
       .option("--held-out <share>", "share of documents kept from training (default: 0.1)"),
+    deviceFlag,
   ).action(async (argument: string, raw: unknown) => {
     const options = parseOptions(schema, raw);
     using open = await openModel(argument, terminal, options);

@@ -1,4 +1,3 @@
-import { openCpuDevice } from "@latentkit/backend-cpu";
 import { FormatError, MismatchError, throwIfAborted } from "@latentkit/core";
 import type { LongCallOptions } from "@latentkit/core";
 import { openSafetensorsFile, writeSafetensors } from "@latentkit/loaders/node";
@@ -7,7 +6,14 @@ import { loadSae } from "@latentkit/sae/node";
 import { sparseToDense } from "@latentkit/tensor";
 import type { Command } from "commander";
 import { z } from "zod";
-import { commonSchema, parseOptions, withCommonOptions } from "../../options.ts";
+import { openChosenDevice } from "../../device.ts";
+import {
+  commonSchema,
+  deviceSchema,
+  parseOptions,
+  withCommonOptions,
+  deviceFlag,
+} from "../../options.ts";
 import { printResult } from "../../output.ts";
 import { runStage } from "../../stage.ts";
 import type { Terminal } from "../../terminal.ts";
@@ -18,6 +24,7 @@ const blockRows = 512;
 
 const encodeSchema = z.object({
   ...commonSchema,
+  ...deviceSchema,
   ...saeSourceSchema,
   input: z.string(),
   out: z.string(),
@@ -36,9 +43,10 @@ export function addSaeEncode(sae: Command, terminal: Terminal): void {
         .requiredOption("--input <file>", "safetensors with a tensor named input")
         .requiredOption("--out <file>", "safetensors file to write"),
     ),
+    deviceFlag,
   ).action(async (source: string, raw: unknown) => {
     const options = parseOptions(encodeSchema, raw);
-    using device = await openCpuDevice();
+    using device = await openChosenDevice(terminal, options);
     using loaded = await loadSae(source, { ...saeSource(options, terminal), device });
     const { data, rows } = await readInput(options.input, loaded);
     const { dIn, dSae } = loaded.config;

@@ -16,13 +16,21 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { modelArgument, openModel } from "../../open-model.ts";
-import { commonSchema, count, parseOptions, withCommonOptions } from "../../options.ts";
+import {
+  commonSchema,
+  count,
+  deviceSchema,
+  parseOptions,
+  withCommonOptions,
+  deviceFlag,
+} from "../../options.ts";
 import { printResult, type Table } from "../../output.ts";
 import { runStage } from "../../stage.ts";
 import type { Terminal } from "../../terminal.ts";
 
 const schema = z.object({
   ...commonSchema,
+  ...deviceSchema,
   model: z.string(),
   text: z.array(z.string()).min(1).optional(),
   shards: z.string().optional(),
@@ -64,6 +72,7 @@ export function addSaeEval(sae: Command, terminal: Terminal): void {
       .option("--uniformity <n>", "tokens of each of these with a backward pass (default: 1)")
       .option("--resamples <n>", "of the bootstrap over documents (default: 1000)")
       .option("--out <dir>", "folder for report.html and result.json"),
+    deviceFlag,
   ).action(async (path: string, raw: unknown) => {
     const options = parseOptions(schema, raw);
     checkSource(options);

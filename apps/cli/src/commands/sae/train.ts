@@ -1,4 +1,3 @@
-import { openCpuDevice } from "@latentkit/backend-cpu";
 import { ConfigError } from "@latentkit/core";
 import type { Device } from "@latentkit/tensor";
 import type { Command } from "commander";
@@ -6,7 +5,16 @@ import { existsSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import { z } from "zod";
 import { openModel } from "../../open-model.ts";
-import { commonSchema, parseOptions, withCommonOptions } from "../../options.ts";
+import { openChosenDevice, withProfile } from "../../device.ts";
+import {
+  commonSchema,
+  deviceSchema,
+  parseOptions,
+  profileSchema,
+  withCommonOptions,
+  deviceFlag,
+  profileFlag,
+} from "../../options.ts";
 import { printResult } from "../../output.ts";
 import { readSaeTrainConfig, type SaeTrainConfig } from "../../sae-train/config.ts";
 import {
@@ -28,6 +36,8 @@ import type { Terminal } from "../../terminal.ts";
 
 const schema = z.object({
   ...commonSchema,
+  ...deviceSchema,
+  ...profileSchema,
   out: z.string(),
   otherBackend: z.boolean().default(false),
 });
@@ -44,13 +54,17 @@ export function addSaeTrain(sae: Command, terminal: Terminal): void {
       .requiredOption("--out <dir>", "folder for activations, SAEs, metrics and report.html")
       .option(
         "--other-backend",
-        "go on although kernels, library or threads are not those that the run was started with",
+        "go on although device, kernels, library or threads are not those that the run was started with",
       ),
+    deviceFlag,
+    profileFlag,
   ).action(async (path: string, raw: unknown) => {
     const options = parseOptions(schema, raw);
     const config = await readSaeTrainConfig(path, options);
     using work = await openWork(config, path, terminal, options);
-    const rows = await trainRows(work, config, terminal, options);
+    const rows = await withProfile(terminal, work.device, options, () =>
+      trainRows(work, config, terminal, options),
+    );
     const facts = factsOf(config, work.sources);
     const report = await writeReport(options.out, rows, facts, basename(path, ".json"));
     const result = rows.map(({ error, ...row }) => ({
@@ -88,7 +102,7 @@ async function openWork(
   const { quiet, out } = options;
   const { signal } = terminal;
   if (source.kind === "shards") {
-    const device = await openCpuDevice();
+    const device = await openChosenDevice(terminal, options);
     try {
       const sources = await runStage(terminal, { title: "open shards", quiet }, (onProgress) =>
         openShardSources(source.folders, config, { signal, onProgress }),
@@ -104,6 +118,8 @@ async function openWork(
   const open = await openModel(isPath ? beside : source.model, terminal, {
     seed: config.seed,
     quiet,
+    device: options.device,
+    profile: options.profile,
   });
   try {
     const title = source.source === "live" ? "held-out activations" : "harvest";
