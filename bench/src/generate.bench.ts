@@ -1,11 +1,11 @@
 import { openCpuDevice } from "@latentkit/backend-cpu";
-import { Random } from "@latentkit/core";
 import { openCheckpoint } from "@latentkit/loaders/node";
 import { type LanguageModel, loadModel } from "@latentkit/models";
 import { alternate, rateRow } from "./alternate.ts";
 import { benchThreads, clock, rateUnit } from "./clock.ts";
 import type { PeerRun } from "./peer.ts";
 import { PeerSession } from "./peer-session.ts";
+import { randomTokens } from "./random-tokens.ts";
 import { realModel } from "./real-model.ts";
 import type { Bench, BenchRow } from "./rows.ts";
 
@@ -35,7 +35,7 @@ export const generateBench: Bench = {
       const checkpoint = await openCheckpoint(path);
       using model = await loadModel(checkpoint, { device, activations });
       await checkpoint.close();
-      const prompts = promptsOf(batch, model.config.vocabulary);
+      const prompts = randomTokens(batch, promptTokens, model.config.vocabulary);
       const asked = [transformers, ...(batch === 1 ? [llama] : [])];
       const peers = asked.map(
         (session) => () => ask(session, { gguf: path, prompts, new: newTokens }),
@@ -70,13 +70,6 @@ async function ask(
 ): Promise<PeerRun | null> {
   const run = (await session?.ask(question)) ?? null;
   return run === null || run.seconds.length === 0 ? null : run;
-}
-
-function promptsOf(batch: number, vocabulary: number): number[][] {
-  const random = new Random(0);
-  return Array.from({ length: batch }, () =>
-    Array.from({ length: promptTokens }, () => random.integer(vocabulary)),
-  );
 }
 
 /** Seconds of one generation, the first token included. */

@@ -1,10 +1,10 @@
 import { openCpuDevice } from "@latentkit/backend-cpu";
-import { Random } from "@latentkit/core";
 import { openCheckpoint } from "@latentkit/loaders/node";
 import { blockSite, type LanguageModel, loadModel } from "@latentkit/models";
 import { alternate, rateRow } from "./alternate.ts";
 import { benchThreads, clock, rateUnit } from "./clock.ts";
 import { PeerSession } from "./peer-session.ts";
+import { randomTokens } from "./random-tokens.ts";
 import { realModel } from "./real-model.ts";
 import type { Bench, BenchRow } from "./rows.ts";
 
@@ -68,10 +68,7 @@ async function harvestOnce(
   context: number,
   layers: number,
 ): Promise<number> {
-  const random = new Random(0);
-  const tokens = Array.from({ length: batch }, () =>
-    Array.from({ length: context }, () => random.integer(model.config.vocabulary)),
-  );
+  const tokens = randomTokens(batch, context, model.config.vocabulary);
   const site = blockSite(layers - 1, "hook_resid_post");
   const start = clock();
   using result = model.run(tokens, { capture: [site], logits: "none" });

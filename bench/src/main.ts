@@ -13,12 +13,19 @@ import { loadBench } from "./load.bench.ts";
 import { normaliseBench } from "./normalise.bench.ts";
 import { optimiseBench } from "./optimise.bench.ts";
 import type { Bench, BenchRow } from "./rows.ts";
+import { saeEncodeBench } from "./sae-encode.bench.ts";
+import { saeEndToEndBench, saeManyBench } from "./sae-live.bench.ts";
+import { saeMemoryBench } from "./sae-memory.bench.ts";
+import { saeTrainWidthBench } from "./sae-train-width.bench.ts";
 import { saeTrainingBench } from "./sae-training.bench.ts";
 import { sparseBench } from "./sparse.bench.ts";
 import { storedBench } from "./stored.bench.ts";
 import { trainLmBench } from "./train-lm.bench.ts";
 import { wasmGemmBench } from "./wasm-gemm.bench.ts";
+import { webGpuDecodeBench } from "./webgpu-decode.bench.ts";
 import { webGpuGemmBench } from "./webgpu-gemm.bench.ts";
+import { webGpuHarvestBench } from "./webgpu-harvest.bench.ts";
+import { webGpuSaeTrainBench } from "./webgpu-sae-train.bench.ts";
 
 const benches: readonly Bench[] = [
   gemmBench,
@@ -37,11 +44,22 @@ const benches: readonly Bench[] = [
   generateBench,
   loadBench,
   saeTrainingBench,
+  saeTrainWidthBench,
+  saeEncodeBench,
+  saeMemoryBench,
+  saeEndToEndBench,
+  saeManyBench,
   trainLmBench,
   webGpuGemmBench,
+  webGpuSaeTrainBench,
+  webGpuDecodeBench,
+  webGpuHarvestBench,
 ];
 
-/** `npm run bench -- [FILTER] [--json FILE]`: prints a row per case, beside its peer where `PEER_PYTHON` gives one. */
+/**
+ * `npm run bench -- [FILTER] [--json FILE]`: prints a row per case, beside its peer where `PEER_PYTHON` gives one. FILTER is how a bench's
+ * name begins, or a part of it where none begins so.
+ */
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: { json: { type: "string" } },
@@ -51,7 +69,10 @@ const rows: BenchRow[] = [];
 const save = async (): Promise<void> => {
   if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(rows, null, 2)}\n`);
 };
-for (const bench of benches.filter(({ name }) => name.includes(filter))) {
+const beginning = benches.filter(({ name }) => name.startsWith(filter));
+const chosen =
+  beginning.length > 0 ? beginning : benches.filter(({ name }) => name.includes(filter));
+for (const bench of chosen) {
   for await (const row of bench.run()) {
     rows.push(row);
     const ratio = row.ratio === null ? "" : `, ${row.ratio.toFixed(2)}x`;

@@ -1,8 +1,9 @@
-import { openWebGpuDevice, tuneMatmul } from "@latentkit/backend-webgpu";
+import { tuneMatmul } from "@latentkit/backend-webgpu";
 import { Random } from "@latentkit/core";
 import { type Device, matmul } from "@latentkit/tensor";
 import { PeerSession } from "./peer-session.ts";
 import { type Bench, type BenchRow, compareSeconds, median } from "./rows.ts";
+import { openBenchGpu } from "./webgpu-adapter.ts";
 
 /** Products issued before one waits: a read costs a round trip, which is not the product's. */
 const productsEach = 10;
@@ -16,10 +17,10 @@ export const webGpuGemmBench: Bench = {
   async *run(): AsyncGenerator<BenchRow> {
     using peer = PeerSession.open("webgpu_gemm.py");
     for (const products of ["f32", "f16"] as const) {
-      using device = await openWebGpuDevice({ products });
-      const software = /llvmpipe|lavapipe|swiftshader/i.test(device.info.matmul);
-      const n = software ? 256 : 4096;
-      if (!software) await tuneMatmul(device, [{ m: n, n, k: n }]);
+      const { device: opened, reduced, name } = await openBenchGpu(products);
+      using device = opened;
+      const n = reduced ? 256 : 4096;
+      if (!reduced) await tuneMatmul(device, [{ m: n, n, k: n }]);
       const { ours, peerSeconds, peerName } = await compareSeconds(
         () => secondsOf(device, n),
         () =>
@@ -30,13 +31,13 @@ export const webGpuGemmBench: Bench = {
       const gflop = (2 * n ** 3) / 1e9;
       yield {
         bench: "webgpu-gemm",
-        case: `[${n} x ${n}] x [${n} x ${n}], ${products}${software ? ", reduced: software adapter" : ""}`,
+        case: `[${n} x ${n}] x [${n} x ${n}], ${products}`,
         unit: "GFLOP/s",
         ours: gflop / ours,
         peer: peerSeconds === null ? null : gflop / peerSeconds,
         peerName,
         ratio: peerSeconds === null ? null : peerSeconds / ours,
-        device: device.info.matmul,
+        device: name,
       };
     }
   },
