@@ -27,7 +27,7 @@ const control = controlOver(shared);
 const { words } = control;
 const engine = createEngine({ thread, module, memory, scratch, blas: loadLibrary() });
 
-/** Says when it is done: until then the process had better not end, see launch.ts. */
+/** Says when it is done: until then the process had better not end, see exit-guard.ts. */
 function loadLibrary(): BlasLibrary | null {
   try {
     return library === null ? null : bindProducts(library);

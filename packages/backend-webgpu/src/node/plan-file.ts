@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, open, readFile, rename, unlink } from "node:fs/promises";
 import { homedir } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, isAbsolute, join } from "node:path";
 import { LatentkitError } from "@latentkit/core";
 import { build } from "../backend.ts";
 import { noPlans, parseTunedPlans, type TunedPlans } from "../tuner/store.ts";
@@ -22,7 +22,7 @@ export function tunedPlansPath(
   home: string = homedir(),
 ): string {
   const given = env["XDG_CACHE_HOME"] ?? "";
-  const cache = given.startsWith("/") ? given : join(home, ".cache");
+  const cache = isAbsolute(given) ? given : join(home, ".cache");
   return join(cache, "latentkit", "webgpu-plans.json");
 }
 

@@ -66,7 +66,7 @@ export async function tuneMatmul(
   shapes: readonly TuneShape[],
   options: TuneOptions = {},
 ): Promise<TunedPlans> {
-  const { tuning } = backendOf(device);
+  const { tuning } = backendOf(device, "tuneMatmul");
   const measured: Record<string, string> = {};
   for (const wanted of shapes) {
     const plan = planOf(wanted);
@@ -84,15 +84,15 @@ export async function tuneMatmul(
  * Throws {@link DeviceError} `NOT_WEBGPU`, {@link ConfigError} `VALUE_RANGE`, as {@link tuneMatmul} does.
  */
 export function isTuned(device: Device, shape: TuneShape): boolean {
-  const { plans, runtime } = backendOf(device).tuning;
+  const { plans, runtime } = backendOf(device, "isTuned").tuning;
   return plans.measuredFor({ ...planOf(shape), halves: runtime.halves }) !== null;
 }
 
-function backendOf({ backend }: Device): WebGpuBackend {
+function backendOf({ backend }: Device, caller: string): WebGpuBackend {
   if (hasTuning(backend)) return backend;
   throw new DeviceError({
     code: "NOT_WEBGPU",
-    message: `tuneMatmul got a device of the backend ${backend.info.name}, expected one of WebGPU`,
+    message: `${caller} got a device of the backend ${backend.info.name}, expected one of WebGPU`,
     fix: "open it by openWebGpuDevice",
   });
 }
